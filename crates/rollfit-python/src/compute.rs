@@ -20,6 +20,8 @@ const THREADED_ROWS: usize = 100_000;
 const ROWS_PER_THREAD: usize = 50_000;
 /// However many are asked for.
 const THREADS_MAX: usize = 64;
+/// Columns that together have so many bytes leave the near caches before anybody reads them, and are written past the caches.
+const PAST_CACHES_BYTES: usize = 16 << 20;
 /// The numbers in a line of the cache.
 const LINE_VALUES: usize = LINE_BYTES / size_of::<f64>();
 
@@ -211,7 +213,7 @@ impl<'a> Work<'a> {
         let threads = threads.min(THREADS_MAX).clamp(1, self.rows.div_ceil(LINE_VALUES).max(1));
         if threads == 1 {
             return self.write_rows(0..self.rows, |kernel, part, rows, missing| {
-                let columns = MetricColumns::new(&mut cells[rows.start..], self.stride);
+                let columns = self.suited(MetricColumns::new(&mut cells[rows.start..], self.stride));
                 let (values, rows) = self.within(&part, rows);
                 kernel.metrics_into(values, rows, &self.metrics, columns, missing).is_ok()
             });
@@ -243,21 +245,24 @@ impl<'a> Work<'a> {
         })
     }
 
-    /// Writes a range of rows, tile by tile, by way of a tile that stays in the cache.
+    /// Writes a range of rows, of which `output` has those of each column.
     fn write_range(&self, range: Range<usize>, mut output: Vec<&mut [f64]>) -> Vec<u64> {
         let first = range.start;
-        let mut tile = Vec::new();
         self.write_rows(range, |kernel, part, rows, missing| {
-            let stride = stride(rows.len());
-            tile.resize((stride * self.column_count()).max(tile.len()), 0.0);
-            let columns = MetricColumns::new(&mut tile, stride);
-            let (values, of_part) = self.within(&part, rows.clone());
-            let is_written = kernel.metrics_into(values, of_part, &self.metrics, columns, missing).is_ok();
-            for (column, tile) in output.iter_mut().zip(tile.chunks(stride)) {
-                column[rows.start - first..rows.end - first].copy_from_slice(&tile[..rows.len()]);
-            }
-            is_written
+            let of_tile = rows.start - first..rows.end - first;
+            let tile = output.iter_mut().map(|column| &mut column[of_tile.clone()]);
+            let columns = self.suited(MetricColumns::from_slices(tile.collect()));
+            let (values, rows) = self.within(&part, rows);
+            kernel.metrics_into(values, rows, &self.metrics, columns, missing).is_ok()
         })
+    }
+
+    /// The columns, to be written the way that suits the size of all of them.
+    fn suited<'c>(&self, columns: MetricColumns<'c>) -> MetricColumns<'c> {
+        if self.column_count() * self.stride < PAST_CACHES_BYTES / size_of::<f64>() {
+            return columns;
+        }
+        columns.past_caches()
     }
 
     /// Calls `write_tile` for each tile of a range of rows, which is within one part of the series, and adds up what is undefined.

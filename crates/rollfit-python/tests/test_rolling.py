@@ -158,6 +158,18 @@ def test_any_number_of_threads_gives_the_same_bits(rows):
         assert bits(many) == bits(one) and many.null_counts == one.null_counts
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_table_larger_than_the_caches_has_the_bits_of_small_ones(threads):
+    """Large tables are written past the caches."""
+    values, windows = walk(30_003, seed=5, holes=0.0005), [3, 15, 30, 45, 75, 90]
+    values[1000:1010] = 7.0
+    large = rollfit.rolling(values, windows, threads=threads)
+    assert 8 * len(large) * 13 * len(windows) > 16 << 20, "the test is of no use any more"
+    small = [rollfit.rolling(values, [window], threads=1) for window in windows]
+    assert bits(large) == b"".join(map(bits, small))
+    assert [large[name].null_count for name in large.column_names] == [t[name].null_count for t in small for name in t.column_names]
+
+
 def test_large_series_are_shared_between_threads():
     values = walk(100_001, holes=0.0001)
     assert bits(rollfit.rolling(values, [15], ["r2"])) == bits(rollfit.rolling(values, [15], ["r2"], threads=1))

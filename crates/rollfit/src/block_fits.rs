@@ -20,8 +20,14 @@ pub(crate) struct BlockFits<'a> {
 /// What is made of the fits of a tile.
 pub(crate) trait BlockOutput {
     /// Takes the fits of the window at `window` for the rows of the tile from `first_row` on, a multiple of eight. Returns whether
-    /// one of them is delicate. If so, and without `RESIDUALS`, the tile is begun again, and what was made of it does not count.
-    fn take<const RESIDUALS: bool>(&mut self, window: usize, first_row: usize, fits: BlockFits<'_>) -> bool;
+    /// one of them is delicate. If so, and without `RESIDUALS`, the tile is begun again, and what was made of it does not count. The vectors of
+    /// the path have so many `BYTES`.
+    fn take<const RESIDUALS: bool, const BYTES: usize>(
+        &mut self,
+        window: usize,
+        first_row: usize,
+        fits: BlockFits<'_>,
+    ) -> bool;
 
     /// Forgets what was made of the tile.
     fn begin_again(&mut self) {}

@@ -199,7 +199,7 @@ impl Work for WriteMetrics<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run(mut self) {
+    fn run<const BYTES: usize>(mut self) {
         let mut outputs: [OutputColumn<'_>; Metric::ALL.len()] =
             std::array::from_fn(|_| OutputColumn::default());
         let rows = self.fits.rows;

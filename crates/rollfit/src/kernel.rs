@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::block_fits::{BlockFits, BlockOutput, Margins};
 use crate::chain::Chain;
 use crate::columns::FitColumns;
-use crate::cpu::{Cpu, Work};
+use crate::cpu::{self, Cpu, Work};
 use crate::lanes::Lanes;
 use crate::metric::Metric;
 use crate::metric_output::MetricOutput;
@@ -223,12 +223,24 @@ impl Kernel {
         self.take(values, &rows);
         let rows = rows.len();
         missing.reset(self.windows.len(), metrics.len(), rows);
-        let mut output = MetricOutput::new(metrics, columns, missing, rows);
+        if columns.are_past_caches {
+            self.write_tile(MetricOutput::<true>::new(metrics, columns, missing, rows), rows);
+            cpu::end_stores_past_caches();
+        } else {
+            self.write_tile(MetricOutput::<false>::new(metrics, columns, missing, rows), rows);
+        }
+        Ok(())
+    }
+
+    fn write_tile<const PAST_CACHES: bool>(
+        &mut self,
+        mut output: MetricOutput<'_, PAST_CACHES>,
+        rows: usize,
+    ) {
         self.cpu.run(FitTile { rows, kernel: self, output: &mut output });
         for (window, solver) in self.windows.iter().enumerate() {
             output.finish_window(window, self.scratch.rows_without_fit(solver.window.rows(), rows));
         }
-        Ok(())
     }
 }
 
@@ -252,17 +264,17 @@ impl<O: BlockOutput> Work for FitTile<'_, O> {
     /// Sums of squared residuals are made only where a window needs them: in a tile soon after one that did, because it is
     /// likely to need them too, and in one where a window is found to need them, which is then begun again.
     #[inline(always)]
-    fn run(self) {
+    fn run<const BYTES: usize>(self) {
         let Self { kernel, output, rows } = self;
         let finished = if kernel.scratch.expects_residuals() {
-            kernel.fit_tile::<true, O>(output, rows)
+            kernel.fit_tile::<true, BYTES, O>(output, rows)
         } else {
-            kernel.fit_tile::<false, O>(output, rows)
+            kernel.fit_tile::<false, BYTES, O>(output, rows)
         };
         if !finished {
             kernel.scratch.forget();
             output.begin_again();
-            kernel.fit_tile::<true, O>(output, rows);
+            kernel.fit_tile::<true, BYTES, O>(output, rows);
         }
     }
 }
@@ -271,7 +283,11 @@ impl Kernel {
     /// Fits a tile of so many rows, with the sums of squared residuals or without. Returns false, with the tile half done,
     /// where they are not made and a window needs them.
     #[inline(always)]
-    fn fit_tile<const RESIDUALS: bool, O: BlockOutput>(&mut self, output: &mut O, rows: usize) -> bool {
+    fn fit_tile<const RESIDUALS: bool, const BYTES: usize, O: BlockOutput>(
+        &mut self,
+        output: &mut O,
+        rows: usize,
+    ) -> bool {
         let Self { windows, chain, window_runs, scratch, .. } = self;
         let tile_row = scratch.first_row;
         let end = (tile_row + rows).next_multiple_of(Lanes::COUNT);
@@ -285,7 +301,7 @@ impl Kernel {
             let newest = scratch.values[block.clone()].as_chunks().0;
             for (window, (solver, &at)) in windows.iter().zip(window_runs.iter()).enumerate() {
                 let fits = BlockFits::new(solver, scratch.runs[at].read(block.clone()), newest);
-                is_delicate |= output.take::<RESIDUALS>(window, block.start - tile_row, fits);
+                is_delicate |= output.take::<RESIDUALS, BYTES>(window, block.start - tile_row, fits);
             }
             if is_delicate && !RESIDUALS {
                 return false;
@@ -299,7 +315,12 @@ impl Kernel {
 /// Keeps the fits.
 impl BlockOutput for Vec<FitColumns> {
     #[inline(always)]
-    fn take<const RESIDUALS: bool>(&mut self, window: usize, first_row: usize, fits: BlockFits<'_>) -> bool {
+    fn take<const RESIDUALS: bool, const BYTES: usize>(
+        &mut self,
+        window: usize,
+        first_row: usize,
+        fits: BlockFits<'_>,
+    ) -> bool {
         let mut margins = Margins::new();
         let lanes = &mut self[window].lanes[first_row / Lanes::COUNT..][..fits.eights()];
         for (at, lanes) in lanes.iter_mut().enumerate() {

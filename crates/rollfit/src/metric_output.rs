@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::block_fits::{BlockFits, BlockOutput, Margins};
+use crate::cpu;
 use crate::fit::Terms;
 use crate::lanes::Lanes;
 use crate::metric::Metric;
@@ -13,8 +14,8 @@ use crate::number::Number;
 use crate::runs::Eight;
 use crate::tile::{MetricColumns, MissingValues};
 
-/// Writes metrics of the fits of a tile, window by window.
-pub(crate) struct MetricOutput<'a> {
+/// Writes metrics of the fits of a tile, window by window; `PAST_CACHES` or into them.
+pub(crate) struct MetricOutput<'a, const PAST_CACHES: bool> {
     metrics: &'a [Metric],
     columns: MetricColumns<'a>,
     missing: &'a mut MissingValues,
@@ -22,12 +23,17 @@ pub(crate) struct MetricOutput<'a> {
     rows: usize,
 }
 
-impl BlockOutput for MetricOutput<'_> {
+impl<const PAST_CACHES: bool> BlockOutput for MetricOutput<'_, PAST_CACHES> {
     #[inline(always)]
-    fn take<const RESIDUALS: bool>(&mut self, window: usize, first_row: usize, fits: BlockFits<'_>) -> bool {
+    fn take<const RESIDUALS: bool, const BYTES: usize>(
+        &mut self,
+        window: usize,
+        first_row: usize,
+        fits: BlockFits<'_>,
+    ) -> bool {
         let rows = first_row..(first_row + fits.eights() * Lanes::COUNT).min(self.rows);
         let mut margins = Margins::new();
-        if !self.write::<RESIDUALS>(window, rows.clone(), fits, &mut margins) {
+        if !self.write::<RESIDUALS, BYTES>(window, rows.clone(), fits, &mut margins) {
             self.count_undefined(window, rows);
         }
         margins.is_delicate()
@@ -38,7 +44,7 @@ impl BlockOutput for MetricOutput<'_> {
     }
 }
 
-impl<'a> MetricOutput<'a> {
+impl<'a, const PAST_CACHES: bool> MetricOutput<'a, PAST_CACHES> {
     pub(crate) fn new(
         metrics: &'a [Metric],
         columns: MetricColumns<'a>,
@@ -50,7 +56,7 @@ impl<'a> MetricOutput<'a> {
 
     /// Writes every metric that is asked for; returns whether no vertex is undefined.
     #[inline(always)]
-    fn write<const RESIDUALS: bool>(
+    fn write<const RESIDUALS: bool, const BYTES: usize>(
         &mut self,
         window: usize,
         rows: Range<usize>,
@@ -58,9 +64,10 @@ impl<'a> MetricOutput<'a> {
         margins: &mut Margins,
     ) -> bool {
         let mut outputs: [&mut [Eight]; Metric::ALL.len()] = Default::default();
-        for (column, &metric) in self.columns.of_window(window, self.metrics.len()).zip(self.metrics) {
-            outputs[metric as usize] = column[rows.clone()].as_chunks_mut().0;
-        }
+        let metrics = self.metrics;
+        self.columns.of_window(window, metrics.len()).enumerate().for_each(|(at, column)| {
+            outputs[metrics[at] as usize] = column[rows.clone()].as_chunks_mut().0;
+        });
         let grid = fits.grid();
         let eights = rows.len() / Lanes::COUNT;
         let mut vertices = Lanes::from_f64(0.0);
@@ -68,7 +75,11 @@ impl<'a> MetricOutput<'a> {
             let terms = Terms::new(&fits.solve::<RESIDUALS>(at, margins), &grid);
             Metric::each(&terms, |metric, values| {
                 if let Some(eight) = outputs[metric as usize].get_mut(at) {
-                    *eight = values.to_array();
+                    if PAST_CACHES {
+                        cpu::store_past_caches::<BYTES>(eight, values);
+                    } else {
+                        *eight = values.to_array();
+                    }
                 }
             });
             vertices = vertices + Metric::VertexY.of(&terms);
@@ -126,12 +137,12 @@ impl<'a> MetricOutput<'a> {
 
     /// Fills the columns of metrics that are asked for more than once, of which only the last is sure to be written.
     fn repeat(&mut self, window: usize) {
-        let (metrics, stride) = (self.metrics, self.columns.stride);
+        let metrics = self.metrics;
         for at in 0..metrics.len() {
             let last = last_of(metrics, at);
             if last != at {
                 let [first, last] = [at, last].map(|at| window * metrics.len() + at);
-                self.columns.cells.copy_within(last * stride..last * stride + self.rows, first * stride);
+                self.columns.copy_back(last, first, self.rows);
                 self.missing.undefined[first] = self.missing.undefined[last];
             }
         }

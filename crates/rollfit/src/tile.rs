@@ -44,12 +44,21 @@ impl<'a> IntoIterator for &'a Tile {
     }
 }
 
-/// Where metrics go: a column for each window and metric, window by window, in one slice. Columns begin `stride` values apart, so
-/// that tiles can be written into columns of all rows.
+/// Where metrics go: a column for each window and metric, window by window.
 #[derive(Debug)]
 pub struct MetricColumns<'a> {
-    pub(crate) cells: &'a mut [f64],
-    pub(crate) stride: usize,
+    columns: Columns<'a>,
+    pub(crate) are_past_caches: bool,
+}
+
+#[derive(Debug)]
+enum Columns<'a> {
+    /// In one slice, in which they begin `stride` values apart.
+    Strided {
+        cells: &'a mut [f64],
+        stride: usize,
+    },
+    Apart(Vec<&'a mut [f64]>),
 }
 
 impl<'a> MetricColumns<'a> {
@@ -60,10 +69,44 @@ impl<'a> MetricColumns<'a> {
     /// of `all` rows, give `&mut cells[first..]` and a stride of `all`. Where nothing is written, `cells` may be empty.
     #[must_use]
     pub const fn new(cells: &'a mut [f64], stride: usize) -> Self {
-        Self { cells, stride }
+        Self { columns: Columns::Strided { cells, stride }, are_past_caches: false }
     }
 
-    /// The first `rows` values of each of `count` columns.
+    /// Columns anywhere, at least `windows x metrics`, each with room for the rows. So several threads can write rows of the same
+    /// columns, each of which was split between them.
+    ///
+    /// ```
+    /// use rollfit::{Kernel, Metric, MetricColumns, MissingValues, Window};
+    ///
+    /// let (values, window) = ([1.0, 4.0, 9.0, 16.0, 26.0, 38.0], Window::new(3)?);
+    /// let mut column = [0.0; 6];
+    /// let (early, late) = column.split_at_mut(3);
+    /// std::thread::scope(|scope| {
+    ///     for (rows, part) in [(0..3, early), (3..6, late)] {
+    ///         scope.spawn(move || {
+    ///             let columns = MetricColumns::from_slices(vec![part]);
+    ///             let mut missing = MissingValues::default();
+    ///             Kernel::new(&[window]).metrics_into(&values, rows, &[Metric::B], columns, &mut missing)
+    ///         });
+    ///     }
+    /// });
+    /// assert!(column[1].is_nan() && column[2..].iter().all(|b| b.is_finite()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub const fn from_slices(columns: Vec<&'a mut [f64]>) -> Self {
+        Self { columns: Columns::Apart(columns), are_past_caches: false }
+    }
+
+    /// The same columns, to be written past the caches where eight values begin at a cache line and the CPU can. That takes less time
+    /// where all of the columns together are larger than the caches, and more where they are not. The bits are the same.
+    #[must_use]
+    pub const fn past_caches(mut self) -> Self {
+        self.are_past_caches = true;
+        self
+    }
+
+    /// Whether there is room for `rows` values of each of `count` columns.
     ///
     /// # Errors
     /// [`KernelError::ColumnsOverlap`] or [`KernelError::OutputLength`].
@@ -71,19 +114,45 @@ impl<'a> MetricColumns<'a> {
         if count == 0 || rows == 0 {
             return Ok(());
         }
-        if self.stride < rows {
-            return Err(KernelError::ColumnsOverlap { stride: self.stride, rows });
-        }
-        let wanted = (count - 1).saturating_mul(self.stride).saturating_add(rows);
-        let found = self.cells.len();
+        let (wanted, found) = match &self.columns {
+            Columns::Strided { stride, .. } if *stride < rows => {
+                return Err(KernelError::ColumnsOverlap { stride: *stride, rows });
+            }
+            Columns::Strided { cells, stride } => {
+                ((count - 1).saturating_mul(*stride).saturating_add(rows), cells.len())
+            }
+            Columns::Apart(columns) => {
+                let room = columns.iter().take(count).map(|column| column.len().min(rows)).sum();
+                (count.saturating_mul(rows), room)
+            }
+        };
         if found < wanted { Err(KernelError::OutputLength { wanted, found }) } else { Ok(()) }
     }
 
     /// The columns of the window at `window`, one for each of so many metrics.
     #[inline(always)]
     pub(crate) fn of_window(&mut self, window: usize, metrics: usize) -> impl Iterator<Item = &mut [f64]> {
-        let cells = self.cells.get_mut(window * metrics * self.stride..).unwrap_or_default();
-        cells.chunks_mut(self.stride.max(1)).take(metrics)
+        let first = window * metrics;
+        let (strided, stride, apart) = match &mut self.columns {
+            Columns::Strided { cells, stride } => {
+                (cells.get_mut(first * *stride..).unwrap_or_default(), *stride, &mut [][..])
+            }
+            Columns::Apart(columns) => (&mut [][..], 1, columns.get_mut(first..).unwrap_or_default()),
+        };
+        strided.chunks_mut(stride.max(1)).chain(apart.iter_mut().map(|column| &mut **column)).take(metrics)
+    }
+
+    /// Copies the first `rows` values of the column at `from` to the one at `to`, which is before it.
+    pub(crate) fn copy_back(&mut self, from: usize, to: usize, rows: usize) {
+        match &mut self.columns {
+            Columns::Strided { cells, stride } => {
+                cells.copy_within(from * *stride..from * *stride + rows, to * *stride);
+            }
+            Columns::Apart(columns) => {
+                let (before, rest) = columns.split_at_mut(from);
+                before[to][..rows].copy_from_slice(&rest[0][..rows]);
+            }
+        }
     }
 }
 

@@ -70,7 +70,8 @@ struct Written {
     missing: MissingValues,
 }
 
-/// Asks for `metrics` of `rows` for so many windows, into columns `stride` apart that begin `offset` cells after some others.
+/// Asks for `metrics` of `rows` for so many windows, into columns `stride` apart that begin `offset` cells after some others. The same
+/// is written past the caches.
 fn write(
     (kernel, windows): (&mut Kernel, usize),
     values: &[f64],
@@ -80,9 +81,37 @@ fn write(
 ) -> Written {
     let mut cells = vec![UNTOUCHED; offset + (windows * metrics.len()).max(1) * stride];
     let mut missing = MissingValues::default();
+    let (mut far_cells, mut far_missing) = (cells.clone(), MissingValues::default());
+    let into = MetricColumns::new(&mut far_cells[offset..], stride).past_caches();
+    kernel.clone().metrics_into(values, rows.clone(), metrics, into, &mut far_missing).unwrap();
     let into = MetricColumns::new(&mut cells[offset..], stride);
     kernel.metrics_into(values, rows, metrics, into, &mut missing).unwrap();
+    let has_same_bits = cells.iter().zip(&far_cells).all(|(cell, far)| cell.to_bits() == far.to_bits());
+    assert!(has_same_bits && missing == far_missing);
     Written { cells, missing }
+}
+
+/// Holds columns that lie apart, written by copies of the kernel into the caches and past them, against what was written into one slice.
+fn hold_apart(
+    (kernel, windows): (&Kernel, usize),
+    values: &[f64],
+    rows: Range<usize>,
+    metrics: &[Metric],
+    (written, stride, offset): (&Written, usize, usize),
+) {
+    for past_caches in [false, true] {
+        let mut columns = vec![vec![UNTOUCHED; rows.len() + 1]; windows * metrics.len()];
+        let mut missing = MissingValues::default();
+        let into = MetricColumns::from_slices(columns.iter_mut().map(Vec::as_mut_slice).collect());
+        let into = if past_caches { into.past_caches() } else { into };
+        kernel.clone().metrics_into(values, rows.clone(), metrics, into, &mut missing).unwrap();
+        assert_eq!(missing, written.missing);
+        for (at, column) in columns.iter().enumerate() {
+            let expected = &written.cells[offset + at * stride..][..rows.len()];
+            assert!(column.iter().zip(expected).all(|(cell, expected)| cell.to_bits() == expected.to_bits()));
+            assert_eq!(column[rows.len()], UNTOUCHED);
+        }
+    }
 }
 
 /// Holds what was written against the metrics of fits that another kernel keeps.
@@ -148,7 +177,9 @@ proptest! {
             let [mut kernel, mut keeper] = [(); 2].map(|()| Kernel::with_cpu(cpu, &windows(&rows)));
             for cut in in_order(&cuts, length).windows(2) {
                 let place = (cut[1] - cut[0] + gap, offset);
+                let before = kernel.clone();
                 let written = write((&mut kernel, rows.len()), &values, cut[0]..cut[1], &metrics, place);
+                hold_apart((&before, rows.len()), &values, cut[0]..cut[1], &metrics, (&written, place.0, place.1));
                 hold(&written, &keeper.fit(&values, cut[0]..cut[1]).unwrap(), &metrics, place);
             }
         }
@@ -250,6 +281,14 @@ fn what_cannot_be_written_leaves_everything_as_it_was() {
         let refused = kernel.metrics_into(&values, 0..4, &metrics, into, &mut missing);
         assert_eq!(refused, Err(error));
     }
+    let [mut long, mut short] = [vec![UNTOUCHED; 4], vec![UNTOUCHED; 3]];
+    for count in 0..=2 {
+        let columns = [&mut long[..], &mut short].into_iter().take(count).collect();
+        let into = MetricColumns::from_slices(columns);
+        let refused = kernel.metrics_into(&values, 0..4, &metrics, into, &mut missing);
+        assert!(matches!(refused, Err(KernelError::OutputLength { wanted: 8, .. })), "{count} columns");
+    }
+    assert!(long.iter().chain(&short).all(|&cell| cell == UNTOUCHED));
     assert!(cells.iter().all(|&cell| cell == UNTOUCHED) && missing == MissingValues::default());
     kernel.metrics_into(&values, 0..4, &metrics, MetricColumns::new(&mut cells, 4), &mut missing).unwrap();
     assert_eq!((missing.rows_without_fit(0), missing.has_fit_bits(0)), (Ok(2), Ok(&[0b1100][..])));
@@ -262,7 +301,8 @@ fn large_columns_have_the_same_bits() {
     for cpu in Cpu::available() {
         let [mut kernel, mut keeper] = [(); 2].map(|()| Kernel::with_cpu(cpu, &windows(&[15, 90])));
         for (rows, stride) in [(0..520, 80_000), (520..1041, 80_000), (0..520, 79_999)] {
-            for offset in [0, 1, 8] {
+            // Large memory begins 16 bytes after a cache line, or at one.
+            for offset in [0, 1, 6, 8] {
                 let place = (stride, offset);
                 let written = write((&mut kernel, 2), &values, rows.clone(), Metric::STORED, place);
                 assert!(written.cells.len() > 1 << 21);
