@@ -65,7 +65,7 @@ impl InputColumn {
                     let array = values.call_method0(intern!(py, "to_numpy")).map_err(|_| error)?;
                     Self::from_buffer(&array)
                 }
-                Err(error) => Err(error),
+                Err(error) => Err(readable(error)),
             };
         }
         Self::from_buffer(values)
@@ -95,11 +95,9 @@ impl InputColumn {
             return no_values(values.len()?);
         }
         let chunks = reader.into_reader()?.collect::<Result<Vec<_>, _>>();
-        Self::from_chunks(
-            chunks.map_err(|error| {
-                readable(PyValueError::new_err(first_line(&error.to_string()).to_owned()))
-            })?,
-        )
+        Self::from_chunks(chunks.map_err(|error| {
+            readable(PyValueError::new_err(without_traceback(&error.to_string()).to_owned()))
+        })?)
     }
 
     /// The values of `chunks`, one after the other.
@@ -212,9 +210,9 @@ fn readable(error: PyErr) -> PyErr {
     }
 }
 
-/// The first line of a text: what Python's streams say goes on with a traceback.
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
+/// What a stream said, without the traceback that one written in Python adds.
+fn without_traceback(text: &str) -> &str {
+    text.split_once(" Detail: Python exception").map_or(text, |(what, _)| what)
 }
 
 /// What no column is, with a word of help.

@@ -17,8 +17,8 @@ use crate::spec::{FeatureSpec, nearest, type_name};
 /// Columns of equal length, read-only.
 ///
 /// Polars, pyarrow, pandas, DuckDB, DataFusion and everything else that reads the Arrow PyCapsule interface takes a table without a copy
-/// (`pl.DataFrame(t)`, `pa.table(t)`, `duckdb.sql("from t")`), and none of them need be installed. The memory lives as long as anything made
-/// of it.
+/// (`pl.DataFrame(t)`, `pa.table(t)`, `pd.DataFrame.from_arrow(t)`, `duckdb.sql("from t")`), and none of them need be installed. The
+/// memory lives as long as anything made of it.
 #[pyclass(frozen, mapping, module = "rollfit")]
 pub(crate) struct Table {
     /// None while somebody writes into its memory.
