@@ -1,4 +1,5 @@
-//! Python's buffer protocol: numbers read from any buffer of one dimension, written into one of two, and columns lent as one.
+//! Python's buffer protocol: numbers read from any buffer of one dimension, written into one of two, and columns lent as one; and
+//! whether an Arrow capsule still holds its array.
 //!
 //! A buffer's memory is Python's, and anybody may change it while the GIL is released: it is read and written at once, under the
 //! GIL, and never kept.
@@ -8,11 +9,13 @@
 use std::ffi::{c_int, c_void};
 
 use arrow_array::ArrowPrimitiveType;
+use arrow_array::ffi::FFI_ArrowArray;
 use arrow_array::types::Float16Type;
 use pyo3::buffer::PyUntypedBuffer;
-use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyBufferError, PyMemoryError, PyTypeError, PyValueError};
 use pyo3::ffi;
 use pyo3::prelude::*;
+use pyo3::types::{PyCapsule, PyCapsuleMethods};
 
 use crate::spec::type_name;
 
@@ -26,7 +29,7 @@ pub(crate) fn read_numbers(buffer: &PyUntypedBuffer, object: &Bound<'_, PyAny>) 
     let is_native = order == b'@';
     let swaps = if cfg!(target_endian = "little") { matches!(order, b'>' | b'!') } else { order == b'<' };
     // In the native format, `l` and the like have the C compiler's size; in the others a fixed one. The size tells.
-    Ok(match (kind, elements.item_bytes) {
+    match (kind, elements.item_bytes) {
         (b'd', 8) => elements.read(swaps, f64::from_ne_bytes),
         (b'f', 4) => elements.read(swaps, |bytes| f64::from(f32::from_ne_bytes(bytes))),
         (b'e', 2) => elements.read(swaps, |bytes| {
@@ -42,8 +45,32 @@ pub(crate) fn read_numbers(buffer: &PyUntypedBuffer, object: &Bound<'_, PyAny>) 
         (b'L' | b'Q', 8) => elements.read(swaps, |bytes| u64::from_ne_bytes(bytes) as f64),
         (b'n', 8) if is_native => elements.read(swaps, |bytes| i64::from_ne_bytes(bytes) as f64),
         (b'N', 8) if is_native => elements.read(swaps, |bytes| u64::from_ne_bytes(bytes) as f64),
-        _ => return Err(elements.refused()),
-    })
+        _ => Err(elements.refused()),
+    }
+}
+
+/// An empty column with room for `rows` values.
+///
+/// # Errors
+/// MemoryError where the system has not that much memory.
+pub(crate) fn room_for(rows: usize) -> PyResult<Vec<f64>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(rows).map_err(|_| {
+        PyMemoryError::new_err(format!(
+            "there is no memory for a copy of {rows} values: pass parts of the series"
+        ))
+    })?;
+    Ok(values)
+}
+
+/// Whether the array that a capsule of `__arrow_c_array__` holds was moved out of it, which leaves nothing to read.
+///
+/// # Errors
+/// ValueError where it is no such capsule.
+pub(crate) fn is_moved_out(capsule: &Bound<'_, PyCapsule>) -> PyResult<bool> {
+    let array = capsule.pointer_checked(Some(c"arrow_array"))?.cast::<FFI_ArrowArray>();
+    // SAFETY: a capsule of this name points to an array of the C data interface, which lives as long as the capsule.
+    Ok(unsafe { array.as_ref() }.is_released())
 }
 
 /// Which elements of a masked array are masked: `mask` is a buffer of so many booleans.
@@ -58,7 +85,7 @@ pub(crate) fn read_mask(
     let elements = Elements::from_buffer(mask, object)?;
     match elements.format() {
         Some((_, b'?')) if elements.rows == rows => Ok(elements
-            .read(false, |[byte]: [u8; 1]| f64::from(byte))
+            .read(false, |[byte]: [u8; 1]| f64::from(byte))?
             .iter()
             .map(|byte| *byte != 0.0)
             .collect()),
@@ -102,7 +129,11 @@ impl<'a, 'py> Elements<'a, 'py> {
     }
 
     /// The elements as doubles.
-    fn read<const BYTES: usize>(&self, swaps: bool, number: impl Fn([u8; BYTES]) -> f64) -> Vec<f64> {
+    fn read<const BYTES: usize>(
+        &self,
+        swaps: bool,
+        number: impl Fn([u8; BYTES]) -> f64,
+    ) -> PyResult<Vec<f64>> {
         assert_eq!(BYTES, self.item_bytes, "the element's type decides the number of bytes");
         let first = self.buffer.buf_ptr().cast::<u8>();
         let element = |row: usize| {
@@ -116,7 +147,10 @@ impl<'a, 'py> Elements<'a, 'py> {
             }
             number(bytes)
         };
-        (0..self.rows).map(element).collect()
+        // A stride of 0 makes any number of rows of one element.
+        let mut numbers = room_for(self.rows)?;
+        numbers.extend((0..self.rows).map(element));
+        Ok(numbers)
     }
 
     /// What to say of elements that are no numbers.

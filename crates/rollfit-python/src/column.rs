@@ -9,7 +9,7 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float64Type, TimestampMicrosecondType};
 use arrow_array::{Array, ArrayRef, Float64Array, Int64Array};
 use arrow_schema::{DataType, FieldRef, TimeUnit};
-use pyo3::exceptions::{PyBufferError, PyIndexError, PyTypeError};
+use pyo3::exceptions::{PyBufferError, PyIndexError, PyTypeError, PyValueError};
 use pyo3::ffi::Py_buffer;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -18,6 +18,7 @@ use pyo3_arrow::ffi::{ArrayIterator, to_array_pycapsules, to_schema_pycapsule, t
 
 use crate::buffer::{LentShape, lend_doubles};
 use crate::compute::NullCounts;
+use crate::spec::type_name;
 use crate::table::null_counts_dict;
 
 /// One column of a table, read-only.
@@ -95,11 +96,21 @@ impl Column {
         copy: Option<bool>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        let array = Self::to_numpy(slf)?;
-        match (dtype, copy) {
-            (Some(dtype), _) => array.call_method1(intern!(py, "astype"), (dtype,)),
-            (None, Some(true)) => array.call_method0(intern!(py, "copy")),
-            (None, _) => Ok(array),
+        let lent = Self::to_numpy(slf)?;
+        let array = match dtype {
+            Some(dtype) => {
+                let numpy = py.import(intern!(py, "numpy"))?;
+                numpy.call_method1(intern!(py, "asarray"), (&lent, dtype))?
+            }
+            None => lent.clone(),
+        };
+        let is_lent = slf.get().doubles().is_some() && array.is(&lent);
+        match copy {
+            Some(true) if is_lent => array.call_method0(intern!(py, "copy")),
+            Some(false) if !is_lent => Err(PyValueError::new_err(
+                "this column can't be had in that type without a copy: leave out copy=False",
+            )),
+            _ => Ok(array),
         }
     }
 
@@ -107,7 +118,21 @@ impl Column {
         self.array.len()
     }
 
-    fn __getitem__<'py>(&self, py: Python<'py>, row: isize) -> PyResult<Bound<'py, PyAny>> {
+    /// The values, None where they are NULL.
+    fn __iter__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let builtins = py.import(intern!(py, "builtins"))?;
+        let rows = builtins.call_method1(intern!(py, "range"), (slf.len()?,))?;
+        builtins.call_method1(intern!(py, "map"), (slf.getattr(intern!(py, "__getitem__"))?, rows))
+    }
+
+    fn __getitem__<'py>(&self, py: Python<'py>, row: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let row: isize = row.extract().map_err(|_| {
+            PyTypeError::new_err(format!(
+                "a column is indexed by one row number, not by {}: numpy.asarray(column) takes slices and masks",
+                type_name(row)
+            ))
+        })?;
         let rows = self.array.len();
         let at = if row < 0 { row.checked_add_unsigned(rows) } else { Some(row) };
         let Some(at) = at.and_then(|at| usize::try_from(at).ok()).filter(|at| *at < rows) else {

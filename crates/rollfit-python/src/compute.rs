@@ -5,7 +5,7 @@
 //! depend on it.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow_array::{ArrayRef, Float64Array};
 use arrow_buffer::{BooleanBuffer, Buffer, NullBuffer, ScalarBuffer};
@@ -230,16 +230,22 @@ impl<'a> Work<'a> {
                 output.push(rest.split_off_mut(..range.len()).unwrap_or_default());
             }
         }
-        std::thread::scope(|scope| {
-            let parts: Vec<_> = ranges
-                .into_iter()
-                .zip(outputs)
-                .map(|(range, output)| scope.spawn(move || self.write_range(range, output)))
-                .collect();
+        let work = Mutex::new(ranges.into_iter().zip(outputs));
+        let next = || work.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let write_ranges = || {
             let mut total = vec![0; self.column_count()];
-            for part in parts {
-                let undefined = part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-                total.iter_mut().zip(undefined).for_each(|(total, undefined)| *total += undefined);
+            while let Some((range, output)) = next() {
+                add(&mut total, &self.write_range(range, output));
+            }
+            total
+        };
+        std::thread::scope(|scope| {
+            // Where the system gives no more threads, those that there are do the work.
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, &write_ranges).ok();
+            let others: Vec<_> = (1..threads).map_while(spawn).collect();
+            let mut total = write_ranges();
+            for other in others {
+                add(&mut total, &other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
             }
             total
         })
@@ -361,6 +367,11 @@ impl<'a> Work<'a> {
         let bits = BooleanBuffer::new(Buffer::from_vec(bits), 0, self.rows);
         ((fits < self.rows).then(|| NullBuffer::new(bits)), null_counts)
     }
+}
+
+/// Adds `counts` to `total`, one by one.
+fn add(total: &mut [u64], counts: &[u64]) {
+    total.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
 }
 
 /// A bit for each value that is not NaN.

@@ -10,17 +10,17 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Float64Type;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::ScalarBuffer;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::{PyImportError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{
-    PyByteArray, PyBytes, PyDict, PyFrozenSet, PyList, PyMemoryView, PySet, PyString, PyTuple,
+    PyByteArray, PyBytes, PyCapsule, PyDict, PyFrozenSet, PyList, PyMemoryView, PySet, PyString, PyTuple,
 };
 use pyo3_arrow::{PyArray, PyArrayReader};
 
-use crate::buffer::{read_mask, read_numbers};
+use crate::buffer::{is_moved_out, read_mask, read_numbers, room_for};
 use crate::spec::type_name;
 
 /// The values of one series, oldest first; NaN where there is none.
@@ -55,29 +55,49 @@ impl InputColumn {
             return Self::from_buffer(&array);
         }
         if values.hasattr(intern!(py, "__arrow_c_array__"))? {
-            return Self::from_chunks(vec![values.extract::<PyArray>()?.into_inner().0]);
+            return Self::from_capsules(&values.call_method0(intern!(py, "__arrow_c_array__"))?);
         }
         if values.hasattr(intern!(py, "__arrow_c_stream__"))? {
-            match values.extract::<PyArrayReader>() {
-                // Polars gives columns without a type a buffer, which Arrow's rules don't allow.
-                Ok(reader) if reader.field_ref()?.data_type() == &DataType::Null => {
-                    return Ok(Self::Owned(vec![f64::NAN; values.len()?]));
-                }
-                Ok(reader) => {
-                    let chunks = reader.into_reader()?.collect::<Result<Vec<_>, _>>();
-                    return Self::from_chunks(
-                        chunks.map_err(|error| PyValueError::new_err(error.to_string()))?,
-                    );
-                }
-                // pandas needs pyarrow for this, and has another way.
-                Err(error) if error.is_instance_of::<PyImportError>(py) => {
+            return match values.extract::<PyArrayReader>() {
+                Ok(reader) => Self::from_stream(reader, values),
+                // pandas needs pyarrow for this, which knows no sparse columns; it has another way.
+                Err(error) if error.is_instance_of::<PyImportError>(py) || is_of_pandas(values)? => {
                     let array = values.call_method0(intern!(py, "to_numpy")).map_err(|_| error)?;
-                    return Self::from_buffer(&array);
+                    Self::from_buffer(&array)
                 }
-                Err(error) => return Err(error),
-            }
+                Err(error) => Err(readable(error)),
+            };
         }
         Self::from_buffer(values)
+    }
+
+    /// The values of what `__arrow_c_array__` returned.
+    fn from_capsules(pair: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let (schema, array): (Bound<'_, PyCapsule>, Bound<'_, PyCapsule>) = pair
+            .extract()
+            .map_err(|_| PyTypeError::new_err("__arrow_c_array__ of values must return two capsules"))?;
+        if is_moved_out(&array)? {
+            return Err(PyValueError::new_err(
+                "__arrow_c_array__ of values returned an array that is used up already: it must return a new one each time",
+            ));
+        }
+        let (array, field) = PyArray::from_arrow_pycapsule(&schema, &array).map_err(readable)?.into_inner();
+        check_extension(&field)?;
+        Self::from_chunks(vec![array])
+    }
+
+    /// The values of a stream that `values` gave.
+    fn from_stream(reader: PyArrayReader, values: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let field = reader.field_ref().map_err(|error| readable(error.into()))?;
+        check_extension(&field)?;
+        // Polars gives columns without a type a buffer, which Arrow's rules don't allow.
+        if field.data_type() == &DataType::Null && values.hasattr(intern!(values.py(), "__len__"))? {
+            return no_values(values.len()?);
+        }
+        let chunks = reader.into_reader()?.collect::<Result<Vec<_>, _>>();
+        Self::from_chunks(chunks.map_err(|error| {
+            readable(PyValueError::new_err(without_traceback(&error.to_string()).to_owned()))
+        })?)
     }
 
     /// The values of `chunks`, one after the other.
@@ -87,7 +107,7 @@ impl InputColumn {
         Ok(match columns.len() {
             0 => Self::Owned(Vec::new()),
             1 => columns.swap_remove(0),
-            _ => Self::Owned(concat(&columns)),
+            _ => Self::Owned(concat(&columns)?),
         })
     }
 
@@ -97,7 +117,7 @@ impl InputColumn {
     /// As for [`InputColumn::from_python`].
     pub(crate) fn from_array(array: &ArrayRef) -> PyResult<Self> {
         match array.data_type() {
-            DataType::Null => return Ok(Self::Owned(vec![f64::NAN; array.len()])),
+            DataType::Null => return no_values(array.len()),
             DataType::Dictionary(..) => return Self::from_dictionary(array),
             DataType::Float64 if array.null_count() == 0 => {
                 return Ok(Self::Arrow(array.as_primitive::<Float64Type>().values().clone()));
@@ -155,10 +175,44 @@ impl InputColumn {
 }
 
 /// The values of all columns, one after the other.
-fn concat(columns: &[InputColumn]) -> Vec<f64> {
-    let mut values = Vec::with_capacity(columns.iter().map(|column| column.len()).sum());
+fn concat(columns: &[InputColumn]) -> PyResult<Vec<f64>> {
+    let mut values = room_for(columns.iter().map(|column| column.len()).sum())?;
     columns.iter().for_each(|column| values.extend_from_slice(column));
-    values
+    Ok(values)
+}
+
+/// A column of `rows` NULLs.
+fn no_values(rows: usize) -> PyResult<InputColumn> {
+    let mut values = room_for(rows)?;
+    values.resize(rows, f64::NAN);
+    Ok(InputColumn::Owned(values))
+}
+
+/// Refuses types that only their owner understands: pandas' periods come as integers, booleans of one byte as numbers.
+fn check_extension(field: &Field) -> PyResult<()> {
+    match field.extension_type_name() {
+        None => Ok(()),
+        Some(name) => Err(PyTypeError::new_err(format!(
+            "values must be numbers, and this column holds the extension type {name}: cast it to Float64 first"
+        ))),
+    }
+}
+
+/// An error of Arrow's reader, where it says that Arrow has no such type in words that help.
+fn readable(error: PyErr) -> PyErr {
+    let text = error.to_string();
+    match text.split_once("The datatype ") {
+        Some((_, rest)) if rest.contains("not supported") => PyTypeError::new_err(format!(
+            "values must be numbers, and this column holds a type that Arrow has not, {}: cast it to Float64 first",
+            rest.split(" is ").next().unwrap_or_default().replace("\"\"", "\"")
+        )),
+        _ => error,
+    }
+}
+
+/// What a stream said, without the traceback that one written in Python adds.
+fn without_traceback(text: &str) -> &str {
+    text.split_once(" Detail: Python exception").map_or(text, |(what, _)| what)
 }
 
 /// What no column is, with a word of help.
@@ -197,11 +251,7 @@ fn refuse_others(values: &Bound<'_, PyAny>) -> PyResult<()> {
 /// The numpy array of a pandas object that holds one, which needs neither pyarrow nor a conversion.
 fn pandas_array<'py>(values: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = values.py();
-    let module_of = |object: &Bound<'py, PyAny>| -> PyResult<String> {
-        Ok(object.get_type().module()?.to_cow()?.into_owned())
-    };
-    let module = module_of(values)?;
-    if !(module == "pandas" || module.starts_with("pandas.")) || !values.hasattr(intern!(py, "dtype"))? {
+    if !is_of_pandas(values)? || !values.hasattr(intern!(py, "dtype"))? {
         return Ok(None);
     }
     let dtype = values.getattr(intern!(py, "dtype"))?;
@@ -209,6 +259,17 @@ fn pandas_array<'py>(values: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, P
         true => values.call_method0(intern!(py, "to_numpy")).map(Some),
         false => Ok(None),
     }
+}
+
+/// Whether it is an object of pandas.
+fn is_of_pandas(values: &Bound<'_, PyAny>) -> PyResult<bool> {
+    let module = module_of(values)?;
+    Ok(module == "pandas" || module.starts_with("pandas."))
+}
+
+/// The module of an object's type.
+fn module_of(object: &Bound<'_, PyAny>) -> PyResult<String> {
+    Ok(object.get_type().module()?.to_string_lossy().into_owned())
 }
 
 /// The buffer of an object; a memoryview adds the strides that those of ctypes leave out.
@@ -238,7 +299,10 @@ fn no_numbers(values: &Bound<'_, PyAny>) -> PyErr {
             "values is a single number ({kind}): pass one column, as in df[\"close\"]"
         ));
     }
-    let dtype = values.getattr(intern!(values.py(), "dtype")).map(|dtype| format!(" of {dtype}"));
+    let dtype = values.getattr(intern!(values.py(), "dtype")).map(|dtype| dtype.to_string());
+    // The attribute of a class, or the types of several columns, say nothing in one line.
+    let is_short = |dtype: &String| dtype.len() <= 40 && !dtype.contains(['\n', '<']);
+    let dtype = dtype.ok().filter(is_short).map(|dtype| format!(" of {dtype}"));
     PyTypeError::new_err(format!(
         "values must be an array or a column of numbers, not {kind}{}: pass df[\"close\"] or a numpy array",
         dtype.unwrap_or_default()
@@ -251,8 +315,9 @@ fn refused(data_type: &DataType) -> PyErr {
     let what = match data_type {
         T::Struct(fields) => {
             let columns = fields.len();
+            let noun = if columns == 1 { "column in a table or struct" } else { "columns" };
             return PyValueError::new_err(format!(
-                "values holds {columns} columns: pass one column, as in df[\"close\"]"
+                "values holds {columns} {noun}: pass one column, as in df[\"close\"]"
             ));
         }
         T::List(_) | T::LargeList(_) | T::FixedSizeList(..) | T::ListView(_) | T::LargeListView(_) => {

@@ -1,11 +1,12 @@
 //! `rollfit.rolling`: a column in, a table of features out.
 
-use pyo3::exceptions::PyValueError;
+use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyBool;
 
 use crate::compute::{Features, Series};
 use crate::input::InputColumn;
-use crate::spec::FeatureSpec;
+use crate::spec::{FeatureSpec, type_name};
 use crate::table::{Table, no_memory};
 
 /// Fits a parabola to the last rows of a column at every row, for each window, and returns metrics of the fits as columns.
@@ -33,15 +34,12 @@ pub(crate) fn rolling(
     windows: &Bound<'_, PyAny>,
     metrics: Option<&Bound<'_, PyAny>>,
     name: Option<&Bound<'_, PyAny>>,
-    threads: Option<usize>,
-    out: Option<Bound<'_, Table>>,
+    threads: Option<&Bound<'_, PyAny>>,
+    out: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Py<Table>> {
     let spec = FeatureSpec::from_python(windows, metrics, name)?;
-    if threads == Some(0) {
-        return Err(PyValueError::new_err(
-            "threads must be at least 1: leave it out for as many as are worth it",
-        ));
-    }
+    let threads = threads.map(parse_threads).transpose()?;
+    let out = out.map(parse_out).transpose()?;
     let column = InputColumn::from_python(values)?;
     let rows = column.len();
     if rows == 0 {
@@ -50,7 +48,7 @@ pub(crate) fn rolling(
     if column.iter().all(|value| value.is_nan()) {
         return Err(PyValueError::new_err(format!("values has no value: all {rows} are NULL or NaN")));
     }
-    let block = out.as_ref().map(|out| out.get().take_block(&spec, rows)).transpose()?;
+    let block = out.map(|out| out.get().take_block(&spec, rows)).transpose()?;
     let computed = py.detach(|| {
         let series = Series { values: &column, lookback_rows: 0, starts: &[] };
         Features::compute(&series, &spec, threads, block)
@@ -59,8 +57,35 @@ pub(crate) fn rolling(
     match out {
         Some(out) => {
             out.get().put(&spec, features)?;
-            Ok(out.unbind())
+            Ok(out.clone().unbind())
         }
         None => Py::new(py, Table::from_features(&spec, features)?),
     }
+}
+
+/// How many threads to use.
+fn parse_threads(threads: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let index =
+        if threads.is_instance_of::<PyBool>() { None } else { threads.call_method0("__index__").ok() };
+    let Some(index) = index else {
+        let kind = type_name(threads);
+        return Err(PyTypeError::new_err(format!("threads must be a whole number, not {kind}: threads=2")));
+    };
+    if index.lt(1)? {
+        return Err(PyValueError::new_err(format!(
+            "threads must be at least 1, not {index}: leave it out for as many as are worth it"
+        )));
+    }
+    // A number that is too large is more than are used anyway.
+    Ok(index.extract().unwrap_or(usize::MAX))
+}
+
+/// The table to write to.
+fn parse_out<'a, 'py>(out: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Table>> {
+    out.cast::<Table>().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "out must be a rollfit.Table that an earlier call returned, not {}: leave it out for a new one",
+            type_name(out)
+        ))
+    })
 }

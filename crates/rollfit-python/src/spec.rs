@@ -77,9 +77,20 @@ fn parse_name(name: &Bound<'_, PyAny>) -> PyResult<String> {
         Ok(name) if name.is_empty()? => {
             Err(PyValueError::new_err("name is empty: leave it out, or name the series, as in name=\"idx\""))
         }
-        Ok(name) => Ok(name.to_cow()?.into_owned()),
+        Ok(name) => parse_text(name, "name"),
         Err(_) => {
             Err(PyTypeError::new_err(format!("name must be a string, not {}: name=\"idx\"", type_name(name))))
+        }
+    }
+}
+
+/// A part of a column's name: Arrow's names are UTF-8 and end at the first NUL.
+fn parse_text(text: &Bound<'_, PyString>, what: &str) -> PyResult<String> {
+    match text.to_cow() {
+        Ok(text) if !text.contains('\0') => Ok(text.into_owned()),
+        Ok(_) => Err(PyValueError::new_err(format!("{what} holds a NUL character: use letters and digits"))),
+        Err(_) => {
+            Err(PyValueError::new_err(format!("{what} holds half a surrogate pair: use letters and digits")))
         }
     }
 }
@@ -105,7 +116,7 @@ fn parse_labelled(item: &Bound<'_, PyAny>) -> PyResult<(String, Window)> {
         Ok(text) if text.is_empty()? => {
             Err(PyValueError::new_err("a window's label is empty: name each, as in windows={\"w15\": 15}"))
         }
-        Ok(text) => parse_rows(&rows, Some(text.to_cow()?.into_owned())),
+        Ok(text) => parse_rows(&rows, Some(parse_text(text, "a window's label")?)),
         Err(_) => Err(PyTypeError::new_err(format!(
             "the labels of windows must be strings, not {}: windows={{\"w15\": 15}}",
             type_name(&label)
@@ -153,7 +164,8 @@ pub(crate) fn parse_metric(name: &Bound<'_, PyAny>) -> PyResult<Metric> {
             "a metric must be a name, not {kind}: metrics=[\"r2\", \"prediction\"]"
         )));
     };
-    text.to_cow()?.parse().map_err(|error: ParseMetricError| PyValueError::new_err(error.to_string()))
+    let text = text.to_string_lossy();
+    text.parse().map_err(|error: ParseMetricError| PyValueError::new_err(error.to_string()))
 }
 
 /// The elements of an ordered collection that is not text.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::MutexExt;
@@ -57,7 +57,10 @@ impl StreamState {
         spec: &FeatureSpec,
         block: Option<Block>,
     ) -> Result<Features, NoMemory> {
-        let mut all = Vec::with_capacity(self.latest.len() + values.len());
+        let rows = self.latest.len() + values.len();
+        let no_memory = NoMemory { rows: values.len(), columns: spec.column_count() };
+        let mut all = Vec::new();
+        all.try_reserve_exact(rows).map_err(|_| no_memory)?;
         all.extend(&self.latest);
         all.extend_from_slice(values);
         let series = Series { values: &all, lookback_rows: self.latest.len(), starts: &[] };
@@ -211,5 +214,17 @@ fn parse_value(value: &Bound<'_, PyAny>) -> PyResult<f64> {
     let is_number = !value.is_instance_of::<PyBool>()
         && !value.hasattr(intern!(value.py(), "__len__")).unwrap_or(true)
         || value.getattr(intern!(value.py(), "ndim")).is_ok_and(|ndim| ndim.eq(0).unwrap_or(false));
-    if is_number { value.extract().map_err(|_| refused()) } else { Err(refused()) }
+    if !is_number || !is_real(value) {
+        return Err(refused());
+    }
+    value.extract().map_err(|error: PyErr| match error.is_instance_of::<PyOverflowError>(value.py()) {
+        true => PyValueError::new_err("a value is beyond the largest double: pass a number up to 1e100"),
+        false => refused(),
+    })
+}
+
+/// Whether it is none of numpy's booleans and complex numbers, which have `__float__`: of the latter the imaginary part would be lost.
+fn is_real(value: &Bound<'_, PyAny>) -> bool {
+    let kind = value.getattr(intern!(value.py(), "dtype")).and_then(|dtype| dtype.getattr("kind"));
+    !kind.and_then(|kind| kind.extract::<char>()).is_ok_and(|kind| matches!(kind, 'b' | 'c'))
 }

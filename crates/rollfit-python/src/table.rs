@@ -18,8 +18,8 @@ use crate::spec::{FeatureSpec, type_name};
 /// Columns of equal length, read-only.
 ///
 /// Polars, pyarrow, pandas, DuckDB, DataFusion and everything else that reads the Arrow PyCapsule interface takes a table without a copy
-/// (`pl.DataFrame(t)`, `pa.table(t)`, `duckdb.sql("from t")`), and none of them need be installed. The memory lives as long as anything made
-/// of it.
+/// (`pl.DataFrame(t)`, `pa.table(t)`, `pd.DataFrame.from_arrow(t)`, `duckdb.sql("from t")`), and none of them need be installed. The
+/// memory lives as long as anything made of it.
 #[pyclass(frozen, mapping, module = "rollfit")]
 pub(crate) struct Table {
     /// None while somebody writes into its memory.
@@ -189,7 +189,7 @@ impl Table {
 
     fn __getitem__(&self, name: &Bound<'_, PyAny>) -> PyResult<Column> {
         match name.cast::<PyString>() {
-            Ok(name) => self.find(&name.to_cow()?),
+            Ok(name) => self.find(&name.to_string_lossy()),
             Err(_) => Err(PyTypeError::new_err(format!(
                 "a column is found by its name, not by {}: t[\"r2_w15\"]; t.column_names lists them",
                 type_name(name)
@@ -199,13 +199,23 @@ impl Table {
 
     fn __contains__(&self, name: &Bound<'_, PyAny>) -> PyResult<bool> {
         let Ok(name) = name.cast::<PyString>() else { return Ok(false) };
-        let name = name.to_cow()?;
+        let name = name.to_string_lossy();
         self.read(|content| content.schema.fields().find(&name).is_some())
     }
 
     fn __iter__<'py>(slf: PyRef<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let names = slf.column_names()?;
         Ok(names.into_pyobject(slf.py())?.into_any().try_iter()?.into_any())
+    }
+
+    /// A table is no array: numpy and pandas would make one of the names.
+    #[pyo3(signature = (dtype=None, copy=None))]
+    fn __array__(&self, dtype: Option<Bound<'_, PyAny>>, copy: Option<bool>) -> PyResult<Py<PyAny>> {
+        let _ = (dtype, copy);
+        Err(PyTypeError::new_err(
+            "a table is several columns, not one array: take one, as in t[\"r2_w15\"], or make a DataFrame with polars.DataFrame(t), \
+             pyarrow.table(t) or pandas.DataFrame.from_arrow(t)",
+        ))
     }
 
     fn __repr__(&self) -> PyResult<String> {

@@ -247,3 +247,63 @@ def test_values_beyond_1e100_and_infinities_are_no_values():
         assert [row for row, v in enumerate(np.asarray(table["b_w"])) if np.isnan(v)] == [*range(6), *range(50, 57)]
     values[50] = 1e100
     assert rollfit.rolling(values, {"w": 7})["b_w"].null_count == 6
+
+
+class Lender:
+    """Returns the same capsules at each call, as an object that isn't to be used twice does."""
+
+    def __init__(self, capsules):
+        self.capsules = capsules
+
+    def __arrow_c_array__(self, requested_schema=None):
+        return self.capsules
+
+
+def test_an_array_that_is_used_up_is_an_error():
+    lender = Lender(pa.array(VALUES).__arrow_c_array__())
+    assert of(lender) == of(pa.array(VALUES))
+    for used in [lender, Lender(pa.array(VALUES).__arrow_c_array__())]:
+        if used is not lender:
+            pa.Array._import_from_c_capsule(*used.capsules)
+        with pytest.raises(ValueError, match="used up already"):
+            of(used)
+
+
+@pytest.mark.parametrize("capsules", [None, 5, (), (1, 2), (None, None)])
+def test_what_is_no_pair_of_capsules_is_a_type_error(capsules):
+    with pytest.raises(TypeError, match="must return two capsules"):
+        of(Lender(capsules))
+
+
+def test_extension_types_are_no_numbers():
+    periods = pd.Series(pd.period_range("2017-01-01", periods=9))
+    for values in [periods, pa.array([1, 0, 1], pa.bool8()), pd.Series(pd.interval_range(0, 5))]:
+        with pytest.raises(TypeError, match="holds the extension type .*cast it"):
+            of(values)
+    # Neighbours: what is stored as numbers for its owner's sake only.
+    assert of(pd.Series(VALUES).astype("category")) == expected(VALUES)
+    assert of(pd.Series(VALUES, dtype="Sparse[float64]")) == expected(VALUES)
+
+
+def test_types_that_arrow_has_not_are_named():
+    with pytest.raises(TypeError, match="a type that Arrow has not, .*i128.*cast it to Float64"):
+        of(pl.Series(range(9), dtype=pl.Int128))
+    assert of(pl.Series(range(9), dtype=pl.Int128).cast(pl.Float64)) == expected(range(9))
+
+
+def test_a_stream_that_fails_says_so_in_one_line():
+    def batches():
+        yield pa.record_batch({"close": VALUES})
+        raise OSError("the disk is gone")
+
+    reader = pa.RecordBatchReader.from_batches(pa.schema([("close", pa.float64())]), batches())
+    with pytest.raises(ValueError, match="the disk is gone") as caught:
+        of(reader)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_column_without_memory_for_its_copy_is_a_memory_error():
+    for rows in [10**12, 2**62 // 8]:
+        with pytest.raises(MemoryError, match=f"copy of {rows} values"):
+            of(np.broadcast_to(1.0, rows))
+    assert of(np.broadcast_to(1.0, 100)) == of(np.ones(100))

@@ -489,3 +489,32 @@ def test_namespace_is_there_when_two_threads_import():
     )
     for _ in range(3):
         run_python(script)
+
+
+def test_several_columns_of_one_expression_are_one_key():
+    rows = np.arange(120)
+    frame = pl.DataFrame({"key": rows // 60, "other": rows // 20 % 4, "close": prices(120), "twice": prices(120, seed=2)})
+    want = bits(features(frame, by=["key", "other"]))
+    for by in (pl.col("key", "other"), [pl.col("key", "other")], pl.col("^key|other$")):
+        assert bits(features(frame, by=by)) == want
+    # Not dealt out to several values one by one, either.
+    for frame_of in (lambda key: frame.select(expr(["close", "twice"], by=key)), lambda key: frame.select(expr("twice", by=key))):
+        both, one_by_one = frame_of(pl.col("key", "other")), frame_of(["key", "other"])
+        assert all(bits(both.select(name).unnest(name)) == bits(one_by_one.select(name).unnest(name)) for name in both.columns)
+
+
+def test_an_expression_with_half_a_key_is_refused():
+    from polars.plugins import register_plugin_function
+
+    def forged(*keys):
+        text = rollfit._rollfit._polars_kwargs([3], ["b"])
+        return register_plugin_function(
+            plugin_path=rollfit._polars.LIBRARY, function_name="rollfit_rolling", args=["x", *keys], kwargs={"rolling": text}
+        )
+
+    frame = pl.DataFrame({"x": [1.0, 2.0, 4.0, 8.0], "run": pl.Series([0, 0, 1, 1], dtype=pl.UInt32)})
+    assert frame.select(forged()).unnest("x")["b_w3"].null_count() == 2
+    assert frame.select(forged("run", pl.lit(None, pl.UInt32))).unnest("x")["b_w3"].null_count() == 4
+    for keys in (["run"], ["run", "run", "run"]):
+        with pytest.raises(pl.exceptions.ComputeError, match="by: .*make it again"):
+            frame.select(forged(*keys))

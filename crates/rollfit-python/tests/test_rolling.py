@@ -337,3 +337,47 @@ def test_the_bits_of_a_stored_month(tmp_path):
     for row in range(7770, 8000):
         pushed = stream.push(source[row])
         assert list(pushed.values()) == [stored[name][row] for name in table.column_names]
+
+
+@pytest.mark.parametrize(
+    "arguments, error, words",
+    [
+        ({"threads": 0}, ValueError, "at least 1, not 0"),
+        ({"threads": -3}, ValueError, "at least 1, not -3"),
+        ({"threads": True}, TypeError, "not bool"),
+        ({"threads": 2.0}, TypeError, "not float"),
+        ({"threads": "2"}, TypeError, "not str"),
+        ({"out": np.zeros((200, 1))}, TypeError, "rollfit.Table that an earlier call returned, not ndarray"),
+        ({"windows": {"a\0b": 7}}, ValueError, "a window's label holds a NUL"),
+        ({"windows": {"\ud800": 7}}, ValueError, "half a surrogate"),
+        ({"name": "a\0"}, ValueError, "name holds a NUL"),
+        ({"metrics": ["R2"]}, ValueError, 'did you mean "r2"'),
+        ({"metrics": ["\ud800"]}, ValueError, "there is no metric"),
+    ],
+)
+def test_arguments_that_are_nearly_right(arguments, error, words):
+    with pytest.raises(error, match=words) as caught:
+        rollfit.rolling(**{"values": np.arange(200.0), "windows": [7], **arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_any_number_of_threads_and_any_label_of_text():
+    values = np.sin(np.arange(3000.0))
+    want = rollfit.rolling(values, [7], ["r2"], threads=1).to_numpy("r2_w7").tobytes()
+    for threads in [np.int64(2), 65, 10**9, 10**30]:
+        table = rollfit.rolling(values, {"a \"b'\n\U0001f600": 7}, ["r2"], "\xfc", threads=threads)
+        assert table.to_numpy("r2_\xfc_a \"b'\n\U0001f600").tobytes() == want
+
+
+def test_where_there_are_no_more_threads_one_does_the_work():
+    program = """if True:
+        import array, resource, sys
+        import rollfit
+        values = array.array("d", (n % 7 for n in range(40_000)))
+        want = bytes(memoryview(rollfit.rolling(values, [15], ["r2"], threads=1)["r2_w15"]))
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (12 << 20), -1))
+        assert bytes(memoryview(rollfit.rolling(values, [15], ["r2"], threads=64)["r2_w15"])) == want
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr

@@ -173,3 +173,30 @@ def test_threads_take_turns():
     [thread.start() for thread in threads]
     [thread.join() for thread in threads]
     assert stream.push(2.5) == rollfit.Stream.seeded(values, [3, 90], ["b"]).push(2.5)
+
+
+@pytest.mark.parametrize("value", [np.bool_(True), np.complex128(1 + 2j), np.datetime64("2017-01-01"), np.array([1.0])])
+def test_push_refuses_what_only_looks_like_a_number(value):
+    with pytest.raises(TypeError, match="must be a number or None, not"):
+        rollfit.Stream([3]).push(value)
+
+
+def test_push_takes_every_real_number():
+    for value in [np.float16(2), np.float32(2), np.int8(2), np.uint64(2), np.array(2.0), decimal.Decimal(2)]:
+        stream = rollfit.Stream.seeded(np.array([1.0, 3.0]), [3], ["b"])
+        stream.push(value)
+        assert stream.push(5.0) == {"b_w3": 2.0}
+    stream = rollfit.Stream([3], ["b"])
+    with pytest.raises(ValueError, match="beyond the largest double"):
+        stream.push(10**400)
+
+
+def test_a_push_that_is_refused_changes_nothing():
+    stream = rollfit.Stream.seeded(np.array([1.0, 3.0]), [3], ["b"])
+    for values, out in [(np.arange(4.0), np.empty((2, 1))), (np.arange(4.0), np.empty((4, 1), "f4")), ("text", np.empty((4, 1)))]:
+        with pytest.raises((TypeError, ValueError)):
+            stream.push_into(values, out)
+    with pytest.raises(TypeError):
+        stream.push("2")
+    stream.push(2.0)
+    assert stream.push(5.0) == {"b_w3": 2.0}

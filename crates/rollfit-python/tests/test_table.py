@@ -150,3 +150,41 @@ def test_importing_imports_nothing_else():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_table_is_no_array_of_names():
+    pd, pl, pa = (pytest.importorskip(name) for name in ["pandas", "polars", "pyarrow"])
+    table = rollfit.rolling(np.arange(9.0), [3], ["b"])
+    for make in [np.asarray, np.array, pd.DataFrame]:
+        with pytest.raises(TypeError, match="several columns, not one array.*DataFrame"):
+            make(table)
+    assert pl.DataFrame(table).columns == pa.table(table).column_names == list(table) == ["b_w3"]
+
+
+def test_a_column_is_iterated_and_is_a_series_of_pandas():
+    pd = pytest.importorskip("pandas")
+    column = rollfit.rolling(np.array([1.0, 2.0, 4.0, 8.0]), [3], ["b"])["b_w3"]
+    assert list(column) == [None, None, 2.0, 4.0] and 4.0 in column and 5.0 not in column
+    assert list(iter(column)) == list(column)
+    series = pd.DataFrame({"b": column})["b"]
+    assert series.dtype == "float64" and series.isna().tolist() == [True, True, False, False]
+    assert pd.Series(column).equals(pd.Series(np.asarray(column)))
+
+
+def test_a_column_has_no_slices_and_says_what_has():
+    column = rollfit.rolling(np.arange(9.0), [3], ["b"])["b_w3"]
+    for index in [slice(1, 3), "b", 1.0, None]:
+        with pytest.raises(TypeError, match="numpy.asarray"):
+            column[index]
+    assert np.asarray(column)[4:6].tolist() == [column[4], column[np.int64(5)]]
+
+
+def test_the_array_of_a_column_is_copied_only_where_it_must_be():
+    column = rollfit.rolling(np.arange(9.0), [3], ["b"])["b_w3"]
+    lent = column.to_numpy()
+    for array in [column.__array__(), column.__array__("f8"), column.__array__(copy=False)]:
+        assert np.shares_memory(array, lent) and not array.flags.writeable
+    for array in [column.__array__("f4"), column.__array__(copy=True), column.__array__("f8", copy=True)]:
+        assert not np.shares_memory(array, lent) and array.flags.writeable
+    with pytest.raises(ValueError, match="without a copy"):
+        column.__array__("f4", copy=False)

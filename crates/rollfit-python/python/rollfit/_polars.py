@@ -50,8 +50,8 @@ class ExprNamespace:
         name
             The name of the series in the names of the fields.
         by
-            Column or columns whose value says which rows belong together: windows begin anew with each
-            value. Its rows must follow each other (sort by it first, and by time within it). NULL is a
+            Column or columns (names, expressions, selectors) whose value says which rows belong together: windows
+            begin anew with each value. Its rows must follow each other (sort by it first, and by time within it). NULL is a
             value like any other. Much faster than ``.over(...)``, with the same bits.
 
         Notes
@@ -125,6 +125,8 @@ def _runs(by: str | pl.Expr | Iterable[str | pl.Expr]) -> list[pl.Expr]:
         if not isinstance(key, (str, pl.Expr)):
             raise TypeError(f'by must name columns, not {type(key).__name__}: by="pair"')
     keys = [pl.col(key) if isinstance(key, str) else key for key in named]
+    # Polars would deal out several columns to several values, one each; together they are one key.
+    keys = [pl.struct(key) if key.meta.has_multiple_outputs() else key for key in keys]
     run = keys[0].rle_id()
     for key in keys[1:]:
         run = run + key.rle_id()

@@ -37,8 +37,12 @@ fn rolling(inputs: &[PluginSeries], kwargs: &[u8]) -> Result<(Field, StructArray
     let (series, key) = inputs.split_first().ok_or(NO_COLUMN)?;
     let rows = series.chunks.iter().map(Array::len).sum();
     let starts = match key {
-        [ids, returned, ..] => key_starts(rows, &ids.chunks, &returned.chunks)?,
-        _ => Vec::new(),
+        [] => Vec::new(),
+        [ids, returned] => key_starts(rows, &ids.chunks, &returned.chunks)?,
+        _ => {
+            return Err("by: this expression was not made by this version of rollfit; make it again with it"
+                .to_owned());
+        }
     };
     let values = values::values(series)?;
     let series_values = Series { values: &values, lookback_rows: 0, starts: &starts };
