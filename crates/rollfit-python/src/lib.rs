@@ -46,6 +46,7 @@ mod compute;
 mod dataset;
 mod error;
 mod input;
+mod interruptible;
 mod polars_plugin;
 mod rolling;
 mod run;
