@@ -38,7 +38,8 @@ impl OpenStores {
     /// # Errors
     /// Where the command fails too.
     pub fn open(config: impl Into<PathBuf>) -> Result<Self, Failure> {
-        let config = std::path::absolute(config.into())?;
+        let config = std::path::absolute(config.into())
+            .map_err(|error| Failure::usage(format!("cannot find the configuration: {error}")))?;
         let config = open::config(&ConfigArguments { config })?;
         let stores = Stores::open(&config, Purpose::Read)?;
         let (source, sink) = (stores.source(), stores.sink());

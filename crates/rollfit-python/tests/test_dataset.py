@@ -1,6 +1,7 @@
 """`rollfit.open`: stored features as tables, bit for bit, and every way in which they may not be what was asked for."""
 
 import datetime
+import re
 import shutil
 import signal
 import sys
@@ -311,6 +312,38 @@ def test_configurations_that_cannot_be_opened(tmp_path, made):
     assert rollfit.open(str(made / "rollfit.toml")).keys == KEYS
 
 
+def advice(error):
+    """The call that a message tells to make."""
+    return re.search(r"rollfit\.run\(.*?\)", str(error)).group()
+
+
+def test_the_advice_of_an_error_is_a_call_that_helps(copy, monkeypatch):
+    monkeypatch.setenv("ROLLFIT_STATE_DIR", str(copy / "state"))
+    config = copy / "rollfit.toml"
+    # A run leaves alone what has lost rows, and what has another definition.
+    path = next((copy / "fx" / "sources" / "m1_gbpusd").glob("2017-02*"))
+    rows = pyarrow.parquet.read_table(path)
+    pyarrow.parquet.write_table(rows.slice(0, rows.num_rows - 10), path)
+    ds = rollfit.open(config)
+    with pytest.raises(rollfit.PartitionError, match=r'gbpusd 2017-02 \(shrunk.*replace=\["shrunk"\]') as shrunk:
+        ds.features()
+    assert eval(advice(shrunk.value)).written == 1
+    assert rows_in(ds.features()) == wanted(copy)
+    config.write_text(config_text().replace("w20 = 20", "w20 = 21"))
+    other = rollfit.open(config)
+    why = other.why("gbpusd", FEBRUARY, "r2_idx_w20")
+    assert "nothing of this job, since its partition is definition-changed" in str(why)
+    with pytest.raises(rollfit.PartitionError, match=r'replace=\["definition-changed"\]') as changed:
+        other.features()
+    assert eval(advice(changed.value)).written == 4
+    assert rows_in(other.features()) == wanted(copy)
+    # Rows of others are not replaced by a call that was copied.
+    pyarrow.parquet.write_table(pyarrow.table({"ts_utc": [FEBRUARY]}), part(copy, "eurusd", "2017-02"))
+    with pytest.raises(rollfit.PartitionError, match="see `rollfit plan`") as foreign:
+        other.features()
+    assert "rollfit.run" not in str(foreign.value)
+
+
 def test_the_configuration_that_is_not_named_is_the_one_of_the_command(made, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROLLFIT_CONFIG", str(made / "rollfit.toml"))
@@ -320,6 +353,8 @@ def test_the_configuration_that_is_not_named_is_the_one_of_the_command(made, tmp
     monkeypatch.delenv("ROLLFIT_CONFIG")
     with pytest.raises(rollfit.ConfigError, match="rollfit.toml does not exist"):
         rollfit.open()
+    with pytest.raises(rollfit.ConfigError, match="cannot find the configuration"):
+        rollfit.open("")
 
 
 def test_a_dataset_stays_with_its_files_wherever_the_process_works(copy, made, tmp_path, monkeypatch):

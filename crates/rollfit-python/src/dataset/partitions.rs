@@ -1,5 +1,6 @@
 //! The partitions of a reading: which may be read, what to say of the others, and their rows.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -157,20 +158,37 @@ fn problems(request: &ReadRequest, states: &[(StoredState, Verdict)]) -> Option<
     let stale = explained(Verdict::Stale);
     if !stale.is_empty() {
         lines.push(format!(
-            "{}: {}; update with rollfit.run({config:?}), or pass stale=\"allow\" to read what is stored",
+            "{}: {}; update with {}, or pass stale=\"allow\" to read what is stored",
             count(&stale, "is older than its source", "are older than their source"),
-            first(&stale)
+            first(&stale),
+            update_call(config, of(Verdict::Stale))
         ));
     }
     let other = explained(Verdict::Other);
     if !other.is_empty() {
         lines.push(format!(
-            "{}: {}; open the configuration that wrote them, or see `rollfit plan` for what a run would replace",
+            "{}: {}; open the configuration that wrote them, or {}",
             count(&other, "does not have the features of this job", "do not have the features of this job"),
-            first(&other)
+            first(&other),
+            if of(Verdict::Other).all(|stored| stored.assessment.state == State::DefinitionChanged) {
+                format!("compute those of this one with {}", update_call(config, of(Verdict::Other)))
+            } else {
+                "see `rollfit plan` for what a run would replace".to_owned()
+            }
         ));
     }
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The call that brings partitions up to date, with the states that a run would skip otherwise.
+fn update_call<'a>(config: &str, outdated: impl Iterator<Item = &'a StoredState>) -> String {
+    let states: BTreeSet<State> = outdated.map(|stored| stored.assessment.state).collect();
+    let skipped: Vec<&str> =
+        states.iter().filter(|state| !state.is_due()).map(|state| state.name()).collect();
+    match skipped.as_slice() {
+        [] => format!("rollfit.run({config:?})"),
+        skipped => format!("rollfit.run({config:?}, replace={skipped:?})"),
+    }
 }
 
 /// The first of several causes, and how many more there are.
