@@ -26,12 +26,20 @@ pub struct OpenStores {
 }
 
 impl OpenStores {
+    /// The configuration that the command takes where none is named.
+    pub fn usual_config() -> PathBuf {
+        std::env::var_os("ROLLFIT_CONFIG").map_or_else(|| PathBuf::from("rollfit.toml"), PathBuf::from)
+    }
+
     /// Reads the configuration, with `ROLLFIT_` variables of the environment, and opens its stores. A standby will do.
+    ///
+    /// Relative paths in it are those of this moment, wherever the process works later.
     ///
     /// # Errors
     /// Where the command fails too.
     pub fn open(config: impl Into<PathBuf>) -> Result<Self, Failure> {
-        let config = config.into();
+        let config = std::path::absolute(config.into())
+            .map_err(|error| Failure::usage(format!("cannot find the configuration: {error}")))?;
         let config = open::config(&ConfigArguments { config })?;
         let stores = Stores::open(&config, Purpose::Read)?;
         let (source, sink) = (stores.source(), stores.sink());

@@ -46,6 +46,7 @@ mod compute;
 mod dataset;
 mod error;
 mod input;
+mod interruptible;
 mod nearest_names;
 mod polars_plugin;
 mod rolling;

@@ -29,6 +29,38 @@ def test_exit_codes_and_output(tmp_path):
     assert command("check", "--fish", cwd=job).returncode == 3
 
 
+def test_a_partition_that_fails_is_exit_code_1_and_the_others_are_done(tmp_path):
+    job = make_job(tmp_path)
+    (job / "fx/sources/m1_eurusd/2017-02.parquet").unlink()
+    failed = command("run", cwd=job)
+    assert failed.returncode == 1 and "eurusd 2017-02" in failed.stderr + failed.stdout and "Traceback" not in failed.stderr
+    assert len(parts(job)) == 3
+    assert command("run", "--only", "gbpusd", cwd=job).returncode == 0
+
+
+def test_the_package_is_run_as_the_script_is(tmp_path):
+    job = make_job(tmp_path)
+    module = [sys.executable, "-m", "rollfit"]
+    shown = subprocess.run([*module, "--help"], cwd=job, capture_output=True, text=True)
+    assert shown.stdout == command("--help", cwd=job).stdout and shown.returncode == 0
+    assert subprocess.run([*module, "run", "--quiet"], cwd=job).returncode == 0 and len(parts(job)) == 4
+    refused = subprocess.run([*module, "run", "--fish"], cwd=job, capture_output=True, text=True)
+    assert refused.returncode == 2 and "'--fish'" in refused.stderr
+
+
+def test_hangup_is_ignored_under_nohup_and_stops_a_run_without(tmp_path):
+    job = slow_job(tmp_path / "kept")
+    kept = Running(["nohup", SCRIPT, "run"], cwd=job)
+    kept.wait_for("slow 2017-01: written")
+    kept.signal(signal.SIGHUP)
+    assert kept.end() == 0 and len(parts(job)) == 4
+    job = slow_job(tmp_path / "stopped")
+    stopped = Running([SCRIPT, "run"], cwd=job)
+    stopped.wait_for("slow 2017-01: written")
+    stopped.signal(signal.SIGHUP)
+    assert stopped.end() != 0 and len(parts(job)) < 4
+
+
 def test_arguments_are_bytes(tmp_path):
     job = make_job(tmp_path)
     name = os.fsencode(job) + b"/caf\xe9.toml"

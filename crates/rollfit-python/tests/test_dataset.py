@@ -1,8 +1,12 @@
 """`rollfit.open`: stored features as tables, bit for bit, and every way in which they may not be what was asked for."""
 
 import datetime
+import re
 import shutil
+import signal
+import sys
 import threading
+import time
 
 import pytest
 
@@ -22,6 +26,7 @@ from dataset_support import (
     wanted,
     write_sources,
 )
+from made_job import Running, wait_until
 
 pyarrow = pytest.importorskip("pyarrow")
 
@@ -305,3 +310,121 @@ def test_configurations_that_cannot_be_opened(tmp_path, made):
     with pytest.raises(rollfit.ConfigError, match="widnows"):
         rollfit.open(tmp_path / "rollfit.toml")
     assert rollfit.open(str(made / "rollfit.toml")).keys == KEYS
+
+
+def advice(error):
+    """The call that a message tells to make."""
+    return re.search(r"rollfit\.run\(.*?\)", str(error)).group()
+
+
+def test_the_advice_of_an_error_is_a_call_that_helps(copy, monkeypatch):
+    monkeypatch.setenv("ROLLFIT_STATE_DIR", str(copy / "state"))
+    config = copy / "rollfit.toml"
+    # A run leaves alone what has lost rows, and what has another definition.
+    path = next((copy / "fx" / "sources" / "m1_gbpusd").glob("2017-02*"))
+    rows = pyarrow.parquet.read_table(path)
+    pyarrow.parquet.write_table(rows.slice(0, rows.num_rows - 10), path)
+    ds = rollfit.open(config)
+    with pytest.raises(rollfit.PartitionError, match=r'gbpusd 2017-02 \(shrunk.*replace=\["shrunk"\]') as shrunk:
+        ds.features()
+    assert eval(advice(shrunk.value)).written == 1
+    assert rows_in(ds.features()) == wanted(copy)
+    config.write_text(config_text().replace("w20 = 20", "w20 = 21"))
+    other = rollfit.open(config)
+    why = other.why("gbpusd", FEBRUARY, "r2_idx_w20")
+    assert "nothing of this job, since its partition is definition-changed" in str(why)
+    with pytest.raises(rollfit.PartitionError, match=r'replace=\["definition-changed"\]') as changed:
+        other.features()
+    assert eval(advice(changed.value)).written == 4
+    assert rows_in(other.features()) == wanted(copy)
+    # Rows of others are not replaced by a call that was copied.
+    pyarrow.parquet.write_table(pyarrow.table({"ts_utc": [FEBRUARY]}), part(copy, "eurusd", "2017-02"))
+    with pytest.raises(rollfit.PartitionError, match="see `rollfit plan`") as foreign:
+        other.features()
+    assert "rollfit.run" not in str(foreign.value)
+
+
+def test_the_configuration_that_is_not_named_is_the_one_of_the_command(made, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROLLFIT_CONFIG", str(made / "rollfit.toml"))
+    assert rollfit.open().keys == KEYS
+    with pytest.raises(rollfit.ConfigError, match="other.toml does not exist"):
+        rollfit.open("other.toml")
+    monkeypatch.delenv("ROLLFIT_CONFIG")
+    with pytest.raises(rollfit.ConfigError, match="rollfit.toml does not exist"):
+        rollfit.open()
+    with pytest.raises(rollfit.ConfigError, match="cannot find the configuration"):
+        rollfit.open("")
+
+
+def test_a_dataset_stays_with_its_files_wherever_the_process_works(copy, made, tmp_path, monkeypatch):
+    # Another job lies where the relative paths would lead to.
+    other = tmp_path / "other"
+    shutil.copytree(made, other)
+    shutil.rmtree(other / "fx" / "features")
+    monkeypatch.chdir(copy)
+    ds = rollfit.open("rollfit.toml")
+    monkeypatch.chdir(other)
+    assert rows_in(ds.features()) == wanted(copy)
+    assert ds.live("eurusd").seeded_from[0]["state"] == "done"
+    with pytest.raises(rollfit.PartitionError, match="have no features yet"):
+        rollfit.open("rollfit.toml").features()
+
+
+def test_numpy_instants(ds, made):
+    numpy = pytest.importorskip("numpy")
+    for february in ("2017-02", "2017-02-01T00:00:00.000000000"):
+        assert rows_in(ds.features(start=numpy.datetime64(february))) == wanted(made, months=["2017-02"])
+    # Years that microseconds do not reach, whose lowest bits are some instant.
+    for beyond in (numpy.datetime64(300_000_000_000, "Y"), numpy.datetime64(-(2**62), "s")):
+        with pytest.raises(ValueError, match="is not an instant"):
+            ds.features(start=beyond)
+    with pytest.raises(ValueError, match="between two microseconds"):
+        ds.features(start=numpy.datetime64("2017-02-01T00:00:00.000000001"))
+    for several in (["2017-02"], ["2017-02", "2017-03"]):
+        with pytest.raises(TypeError, match="an array of datetime64"):
+            ds.features(start=numpy.array(several, dtype="datetime64[M]"))
+
+
+OPENED = """
+import sys, time, rollfit
+began = time.monotonic()
+try:
+    rollfit.open(sys.argv[1])
+    print("OPEN", flush=True)
+except BaseException as error:
+    print("RAISED", type(error).__name__, flush=True)
+print("LATE" if time.monotonic() - began > 10 else "SOON", flush=True)
+"""
+
+
+def test_ctrl_c_is_not_waited_for_while_a_store_is_opened(tmp_path):
+    url = f'url = "postgres://nobody@127.0.0.1:1/none"\npassword_command = "touch {tmp_path}/asked; sleep 20"'
+    (tmp_path / "rollfit.toml").write_text(config_text(store=url))
+    running = Running([sys.executable, "-c", OPENED, "rollfit.toml"], cwd=tmp_path)
+    wait_until((tmp_path / "asked").exists)
+    running.signal()
+    assert running.end() == 0
+    assert "RAISED KeyboardInterrupt" in running.seen and "SOON" in running.seen
+
+
+def test_signals_whose_handlers_raise_nothing_end_no_reading(made, ds):
+    seen, main = [], threading.main_thread().ident
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
+    is_over = threading.Event()
+
+    def send():
+        while not is_over.wait(0.005):
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:
+            assert rows_in(ds.features("eurusd", "2017-02")) == wanted(made, ["eurusd"], ["2017-02"])
+    finally:
+        is_over.set()
+        thread.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert seen

@@ -1,6 +1,11 @@
 """`rollfit.open` over PostgreSQL, in both layouts: the bits of the same job in a Parquet store, and what somebody changed is told."""
 
+import contextlib
+import os
+import signal
 import struct
+import threading
+import time
 
 import pytest
 
@@ -161,3 +166,47 @@ def test_a_password_is_in_no_error(job, socket, monkeypatch, tmp_path):
     monkeypatch.setenv("ROLLFIT_STORE__URL", f"postgres://postgres@/nowhere?host={socket}")
     with pytest.raises(rollfit.RollfitError, match="nowhere"):
         rollfit.open(job.config)
+
+
+@contextlib.contextmanager
+def ctrl_c_after(seconds):
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def test_ctrl_c_ends_what_waits_for_a_lock_and_the_dataset_goes_on(job, socket, parquet):
+    expected = job.wanted(parquet, ["gbpusd"])
+    calls = {
+        "features": lambda: job.ds.features("gbpusd"),
+        "why": lambda: job.ds.why("gbpusd", FEBRUARY + 10 * MINUTE, "r2_idx_w5"),
+        "live": lambda: job.ds.live("gbpusd"),
+        "partitions": lambda: job.ds.partitions(),
+    }
+    for name, call in calls.items():
+        with job.connection.transaction():
+            job.connection.execute("LOCK TABLE m1_gbpusd IN ACCESS EXCLUSIVE MODE")
+            began = time.monotonic()
+            with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.2):
+                call()
+            assert time.monotonic() - began < 2, name
+    assert rows_in(job.ds.features("gbpusd")) == expected
+
+
+def test_calls_leave_no_sessions_and_none_in_a_transaction(job, socket):
+    def sessions():
+        query = "SELECT state FROM pg_stat_activity WHERE datname = %s AND application_name LIKE 'rollfit%%'"
+        return [state for (state,) in connect(socket).execute(query, [job.connection.info.dbname])]
+
+    job.ds.features()
+    before = len(sessions())
+    for _ in range(8):
+        job.ds.features("gbpusd", "2017-02")
+        job.ds.why("gbpusd", FEBRUARY + 10 * MINUTE, "r2_idx_w5")
+    assert len(sessions()) <= before and set(sessions()) == {"idle"}
+    connect(socket).execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'rollfit%'")
+    assert job.ds.why("gbpusd", FEBRUARY + 10 * MINUTE, "r2_idx_w5").same_bits, "it connects again"

@@ -180,3 +180,12 @@ def test_a_naive_time_is_utc(ds):
     zone = datetime.timezone(datetime.timedelta(hours=9))
     live.push(idx=1.0, bqx=1.0, time=(LAST + 2 * MINUTE).astimezone(zone))
     assert live.last_time == LAST + 2 * MINUTE
+
+
+def test_a_value_that_is_no_number_names_its_series_and_changes_nothing(ds):
+    one, other = ds.live("eurusd"), ds.live("eurusd")
+    with pytest.raises(TypeError, match="bqx: must be real number, not str"):
+        one.push(idx=100.0, bqx="0.2", time=LAST + MINUTE)
+    assert one.last_time == LAST
+    row = {"idx": 100.0, "bqx": 0.2, "time": LAST + MINUTE}
+    assert bits_of(one.push(**row)) == bits_of(other.push(**row))

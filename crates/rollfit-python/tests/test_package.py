@@ -101,7 +101,7 @@ def test_the_wheel_holds_the_module_the_stubs_the_licences_and_the_command():
         [described] = [name for name in names if name.endswith(".dist-info/METADATA")]
         text = archive.read(described).decode()
     inside = {re.sub(r"^rollfit-[\d.]+\.dist-info/", "", name) for name in names}
-    assert {"rollfit/_rollfit.abi3.so", "rollfit/py.typed", "rollfit/__init__.pyi", "rollfit/_command.py"} <= inside
+    assert {"rollfit/_rollfit.abi3.so", "rollfit/py.typed", "rollfit/__init__.pyi", "rollfit/_command.py", "rollfit/__main__.py"} <= inside
     assert {"licenses/LICENSE-MIT", "licenses/LICENSE-APACHE", "entry_points.txt"} <= inside
     assert not [name for name in names if name.startswith("rollfit/") and "test" in name or name.endswith(".pyc")]
     assert "Requires-Python: >=3.11" in text

@@ -186,6 +186,35 @@ def test_a_notebook_has_a_line_that_changes(job, monkeypatch, capfd):
     assert len(lines) == count and capfd.readouterr() == ("", "")
 
 
+def test_the_line_of_a_notebook_says_how_far_a_stopped_run_got(tmp_path, monkeypatch):
+    monkeypatch.chdir(slow_job(tmp_path / "slow"))
+    lines = []
+
+    class Handle:
+        def update(self, bundle, raw):
+            lines.append(bundle["text/plain"])
+            if is_broken:
+                raise LookupError("no output")
+
+    ipython, display = types.ModuleType("IPython"), types.ModuleType("IPython.display")
+    ipython.get_ipython = lambda: types.SimpleNamespace(kernel=object())
+    display.display = lambda bundle, raw, display_id: Handle()
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", display)
+    is_broken = False
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        timer.start()
+        rollfit.run()
+    report = stopped.value.report
+    assert 0 < report.written < 4 and f"{report.written}/4 partitions" in lines[-1]
+    # An output that raises stops the run once: it does not roll back what is in progress.
+    is_broken = True
+    with pytest.raises(LookupError) as broken:
+        rollfit.run(force=True)
+    assert broken.value.report.written > 0
+
+
 def output_on_terminal(code, cwd):
     ours, theirs = pty.openpty()
     process = subprocess.Popen([sys.executable, "-c", code], cwd=cwd, stderr=theirs, stdout=theirs)

@@ -270,7 +270,7 @@ _Instant: TypeAlias = str | datetime.date | Any
 _Names: TypeAlias = str | Iterable[str]
 _Value: TypeAlias = float | None
 
-def open(config: _Path = ...) -> Dataset: ...
+def open(config: _Path | None = None) -> Dataset: ...
 
 @final
 class Dataset:

@@ -79,7 +79,9 @@ impl FeatureExplanation {
         match self.explained.stored_value {
             StoredValue::Value(value) => shown(value),
             StoredValue::NoRow => "no such row".to_owned(),
-            StoredValue::Unreadable => "nothing that can be read".to_owned(),
+            StoredValue::Unreadable => {
+                format!("nothing of this job, since its partition is {}", self.state())
+            }
         }
     }
 

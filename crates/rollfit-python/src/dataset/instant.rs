@@ -75,13 +75,22 @@ fn numpy_us(value: &Bound<'_, PyAny>) -> PyResult<i64> {
     if !name.starts_with("datetime64") {
         return Err(PyTypeError::new_err(format!("{name} is not an instant: {FORMS}")));
     }
-    let micros = value.call_method1(intern!(py, "astype"), ("datetime64[us]",))?;
-    if micros.ne(value)? {
-        let text = value.str()?.to_string();
-        return Err(match text.as_str() {
-            "NaT" => PyValueError::new_err(format!("NaT is not an instant: {FORMS}")),
-            _ => too_fine(&text),
-        });
+    if value.getattr(intern!(py, "ndim"))?.extract::<usize>()? > 0 {
+        return Err(PyTypeError::new_err(format!("an array of {name} is not an instant: {FORMS}")));
+    }
+    let text = value.str()?.to_string();
+    if text == "NaT" {
+        return Err(PyValueError::new_err(format!("NaT is not an instant: {FORMS}")));
+    }
+    let astype = intern!(py, "astype");
+    let micros = value.call_method1(astype, ("datetime64[us]",))?;
+    // There and back: numpy takes the lowest bits of a year that is too large.
+    let is_coarser = micros.call_method1(astype, (&name,))?.eq(value)?;
+    if !is_coarser && micros.lt(value)? {
+        return Err(too_fine(&text));
+    }
+    if !is_coarser {
+        return Err(PyValueError::new_err(format!("{text} is not an instant: {FORMS}")));
     }
     micros.call_method1(intern!(py, "astype"), ("int64",))?.extract()
 }

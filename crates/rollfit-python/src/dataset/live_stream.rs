@@ -1,6 +1,6 @@
 //! [`LiveStream`]: the features of a key's next rows, one row at a time, with the bits that a run would store.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -19,6 +19,7 @@ use super::explanation::receipt_dict;
 use super::failure::ReadFailure;
 use super::instant::{datetime, instant_us};
 use super::selection::unknown;
+use crate::interruptible::interruptible;
 
 /// The features of a key's next rows: push a row's values, get its features.
 ///
@@ -63,16 +64,18 @@ impl LiveStream {
     /// Reads the last rows of a key before an instant, and what is stored of their partitions.
     pub(super) fn new(
         py: Python<'_>,
-        stores: &OpenStores,
+        stores: &Arc<OpenStores>,
         key: String,
         until_us: Option<i64>,
     ) -> PyResult<Self> {
         let config = &stores.config;
-        let source = stores.source.as_ref();
-        let tail = py
-            .detach(|| patiently(|| LiveTail::read(source, config, &key, until_us)))
-            .map_err(ReadFailure::from)?;
-        let seeded_from = py.detach(|| stored_states(stores, &key, &tail))?;
+        let (stores, of_key) = (stores.clone(), key.clone());
+        let (tail, seeded_from) = interruptible(py, move || {
+            let read = || LiveTail::read(stores.source.as_ref(), &stores.config, &of_key, until_us);
+            let tail = patiently(read)?;
+            let seeded_from = stored_states(&stores, &of_key, &tail)?;
+            Ok::<_, ReadFailure>((tail, seeded_from))
+        })??;
         let series = config.series.iter().zip(&tail.columns).map(|(series, values)| LiveSeries {
             stream: Stream::seeded(&series.window_rows(), values),
             metrics: series.metrics.clone(),
@@ -107,7 +110,9 @@ impl LiveStream {
             (0, Some(named)) => named.clone(),
             (1, None) => match row.get_item(0)?.cast_into::<PyDict>() {
                 Ok(named) => named,
-                Err(error) if self.series.len() == 1 => return Ok(vec![number(&error.into_inner())?]),
+                Err(error) if self.series.len() == 1 => {
+                    return Ok(vec![number(&self.series[0], &error.into_inner())?]);
+                }
                 Err(_) => return Err(usage()),
             },
             _ => return Err(usage()),
@@ -118,14 +123,19 @@ impl LiveStream {
                 return Err(unknown("series", &name, &self.series));
             }
         }
-        let value = |name: &String| number(&by_name.get_item(name)?.ok_or_else(usage)?);
+        let value = |name: &String| number(name, &by_name.get_item(name)?.ok_or_else(usage)?);
         self.series.iter().map(value).collect()
     }
 }
 
-/// A value; None and NaN are no value.
-fn number(value: &Bound<'_, PyAny>) -> PyResult<f64> {
-    if value.is_none() { Ok(f64::NAN) } else { value.extract() }
+/// A value of a series; None and NaN are no value.
+fn number(series: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
+    if value.is_none() {
+        return Ok(f64::NAN);
+    }
+    value
+        .extract()
+        .map_err(|error: PyErr| PyTypeError::new_err(format!("{series}: {}", error.value(value.py()))))
 }
 
 fn series_names(config: &JobConfig) -> Vec<String> {

@@ -16,6 +16,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::assess;
 use rollfit_job::state::State;
+use rollfit_job::stored_features::StoredState;
 
 use super::batches::{KEY_COLUMN, features_schema, table_of};
 use super::explanation::FeatureExplanation;
@@ -27,6 +28,7 @@ use super::request::{ReadArguments, ReadRequest, known_keys, planned};
 use super::scan::FeatureScan;
 use super::selection::unknown;
 use crate::error::from_failure;
+use crate::interruptible::interruptible;
 
 /// The features of a job, in the store where `rollfit run` keeps them. Made by `rollfit.open`; may be used from several threads.
 ///
@@ -40,22 +42,36 @@ pub(crate) struct Dataset {
 /// Open the features of a job by its configuration, to read them.
 ///
 /// The configuration is that of the command, ROLLFIT_ variables of the environment included; so are passwords and `password_command`.
-/// Nothing is written, so a read-only standby will do.
+/// Without `config` it is `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`. It is read once: later changes of it, of the
+/// environment or of the working directory change no Dataset. Nothing is written, so a read-only standby will do.
 #[pyfunction]
-#[pyo3(signature = (config=PathBuf::from("rollfit.toml")))]
-pub(crate) fn open(py: Python<'_>, config: PathBuf) -> PyResult<Dataset> {
-    let stores = py.detach(|| OpenStores::open(&config)).map_err(|failure| from_failure(&failure))?;
-    Ok(Dataset { stores: Arc::new(stores), config: config.display().to_string() })
+#[pyo3(signature = (config=None))]
+pub(crate) fn open(py: Python<'_>, config: Option<PathBuf>) -> PyResult<Dataset> {
+    let config = config.unwrap_or_else(OpenStores::usual_config);
+    let name = config.display().to_string();
+    let opened = interruptible(py, move || OpenStores::open(config))?;
+    let stores = opened.map_err(|failure| from_failure(&failure))?;
+    Ok(Dataset { stores: Arc::new(stores), config: name })
 }
 
 impl Dataset {
-    fn request(&self, py: Python<'_>, arguments: &ReadArguments<'_, '_>) -> PyResult<ReadRequest> {
-        ReadRequest::new(py, &self.stores, &self.config, arguments)
+    fn request(&self, py: Python<'_>, arguments: &ReadArguments<'_, '_>) -> PyResult<Arc<ReadRequest>> {
+        ReadRequest::new(py, &self.stores, &self.config, arguments).map(Arc::new)
+    }
+
+    /// Asks the stores, until Ctrl-C.
+    fn ask<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&OpenStores) -> Result<T, ReadFailure> + Send + 'static,
+    ) -> PyResult<T> {
+        let stores = self.stores.clone();
+        Ok(interruptible(py, move || work(&stores))??)
     }
 
     /// A key of the job.
     fn check_key(&self, py: Python<'_>, key: &str) -> PyResult<()> {
-        let known = py.detach(|| known_keys(&self.stores))?;
+        let known = self.ask(py, known_keys)?;
         if known.iter().any(|known| known == key) { Ok(()) } else { Err(unknown("key", key, &known)) }
     }
 
@@ -101,7 +117,9 @@ impl Dataset {
     ) -> PyResult<Py<PyAny>> {
         let request = self.request(py, &ReadArguments { keys, start, end, columns, missing, stale })?;
         let readable = look(py, &self.stores, &request)?;
-        let batches = in_turns(py, (&self.stores, &readable), |stored| read(&self.stores, &request, stored))?;
+        let shared = (self.stores.clone(), request.clone());
+        let work = move |stored: &StoredState| read(&shared.0, &shared.1, stored);
+        let batches = in_turns(py, &self.stores, readable, work)?;
         let batches = batches.into_iter().flatten().filter(|batch| batch.num_rows() > 0).collect();
         table_of(py, features_schema(&request.names), batches)
     }
@@ -155,25 +173,22 @@ impl Dataset {
         let month =
             Month::of_instant_us(instant_us).map_err(|error| PyValueError::new_err(error.to_string()))?;
         let partition = Partition::new(key, month.into());
-        let (source, sink) = (self.stores.source.as_ref(), self.stores.sink.as_ref());
-        let explained = py
-            .detach(|| patiently(|| explain(config, (source, sink), &partition, instant_us, feature.clone())))
-            .map_err(ReadFailure::from)?;
+        let key = partition.key.clone();
+        let explained = self.ask(py, move |stores| {
+            let (source, sink) = (stores.source.as_ref(), stores.sink.as_ref());
+            let explain = || explain(&stores.config, (source, sink), &partition, instant_us, feature.clone());
+            Ok(patiently(explain)?)
+        })?;
         match explained {
             Explained::Row(explained) => Ok(FeatureExplanation::new(*explained, series)),
-            Explained::NoRow { before_us, after_us } => {
-                Err(no_row(&partition.key, instant_us, before_us, after_us))
-            }
+            Explained::NoRow { before_us, after_us } => Err(no_row(&key, instant_us, before_us, after_us)),
         }
     }
 
     /// The job's partitions: a Table of `key`, `month`, `state`, `rows` (joined rows of the source) and `cause`, as `rollfit plan` shows
     /// them. Reads the source.
     fn partitions(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let plan = py.detach(|| {
-            let planned = planned(&self.stores, &[])?;
-            Ok::<_, ReadFailure>(assess(&self.stores.job(), &planned))
-        })?;
+        let plan = self.ask(py, |stores| Ok(assess(&stores.job(), &planned(stores, &[])?)))?;
         let text = |name: &str, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
         let schema = Arc::new(Schema::new(vec![
             text(KEY_COLUMN, false),
@@ -200,7 +215,7 @@ impl Dataset {
     /// The keys of the job, sorted.
     #[getter]
     fn keys(&self, py: Python<'_>) -> PyResult<Vec<String>> {
-        Ok(py.detach(|| known_keys(&self.stores))?)
+        self.ask(py, known_keys)
     }
 
     /// The names of the features, in the order of the store.

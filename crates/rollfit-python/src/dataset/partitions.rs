@@ -1,5 +1,8 @@
 //! The partitions of a reading: which may be read, what to say of the others, and their rows.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use arrow_array::RecordBatch;
 use pyo3::prelude::*;
 use rollfit_cli::OpenStores;
@@ -16,6 +19,7 @@ use rollfit_job::workers::for_each;
 use super::batches::{features_batch, features_schema};
 use super::failure::ReadFailure;
 use super::request::ReadRequest;
+use crate::interruptible::interruptible;
 
 /// How often a partition is looked at that somebody keeps changing.
 const LOOKS: usize = 5;
@@ -31,18 +35,26 @@ enum Verdict {
     Other,
 }
 
-/// Works on items in turns, several at once, so that Ctrl-C is seen between them.
-pub(super) fn in_turns<T: Sync, R: Send, E: Send + Into<PyErr>>(
+/// Works on items in turns, several at once, until Ctrl-C; a turn that is in progress then ends by itself.
+pub(super) fn in_turns<T: Send + Sync + 'static, R: Send + 'static>(
     py: Python<'_>,
-    (stores, items): (&OpenStores, &[T]),
-    work: impl Fn(&T) -> Result<R, E> + Sync,
+    stores: &OpenStores,
+    items: Vec<T>,
+    work: impl Fn(&T) -> Result<R, ReadFailure> + Send + Sync + 'static,
 ) -> PyResult<Vec<R>> {
     let workers = stores.config.run.workers.count(items.len());
-    let mut done = Vec::with_capacity(items.len());
-    for turn in items.chunks(2 * workers) {
-        py.check_signals()?;
-        for result in py.detach(|| for_each(turn, workers, &work)) {
-            done.push(result.map_err(Into::into)?);
+    let turns = items.len().div_ceil(2 * workers);
+    let shared = Arc::new((items, work));
+    let mut done = Vec::new();
+    for turn in 0..turns {
+        let shared = shared.clone();
+        let results = interruptible(py, move || {
+            let (items, work) = shared.as_ref();
+            let end = items.len().min((turn + 1) * 2 * workers);
+            for_each(&items[turn * 2 * workers..end], workers, work)
+        })?;
+        for result in results {
+            done.push(result?);
         }
     }
     Ok(done)
@@ -52,17 +64,26 @@ pub(super) fn in_turns<T: Sync, R: Send, E: Send + Into<PyErr>>(
 ///
 /// # Errors
 /// Naming all that cannot be read as asked, with what to do; those of the stores.
-pub(super) fn look(py: Python<'_>, stores: &OpenStores, request: &ReadRequest) -> PyResult<Vec<StoredState>> {
-    let partitions = &request.partitions;
-    let holdings =
-        py.detach(|| patiently(|| stores.sink.holdings(partitions, false))).map_err(ReadFailure::from)?;
-    let found = holdings.into_iter().map(|holding| Ok(holding?.found));
-    let found: Vec<Found> = found.collect::<Result<_, StoreError>>().map_err(ReadFailure::from)?;
-    let pairs: Vec<(&Partition, Found)> = partitions.iter().zip(found).collect();
-    let states = in_turns(py, (stores, &pairs), |(partition, found)| {
+pub(super) fn look(
+    py: Python<'_>,
+    stores: &Arc<OpenStores>,
+    request: &Arc<ReadRequest>,
+) -> PyResult<Vec<StoredState>> {
+    let shared = (stores.clone(), request.clone());
+    let pairs = interruptible(py, move || {
+        let (stores, request) = &shared;
+        let partitions = &request.partitions;
+        let holdings = patiently(|| stores.sink.holdings(partitions, false))?;
+        let found = holdings.into_iter().map(|holding| Ok(holding?.found));
+        let found: Vec<Found> = found.collect::<Result<_, StoreError>>()?;
+        Ok::<Vec<(Partition, Found)>, ReadFailure>(partitions.iter().cloned().zip(found).collect())
+    })??;
+    let shared = (stores.clone(), request.clone());
+    let states = in_turns(py, stores, pairs, move |(partition, found)| {
+        let (stores, request) = &shared;
         let state = look_at(stores, request, partition, found.clone())?;
         let verdict = verdict(stores, request, &state)?;
-        Ok::<_, ReadFailure>((state, verdict))
+        Ok((state, verdict))
     })?;
     if let Some(problems) = problems(request, &states) {
         return Err(ReadFailure::Partitions(problems).into());
@@ -137,20 +158,37 @@ fn problems(request: &ReadRequest, states: &[(StoredState, Verdict)]) -> Option<
     let stale = explained(Verdict::Stale);
     if !stale.is_empty() {
         lines.push(format!(
-            "{}: {}; update with rollfit.run({config:?}), or pass stale=\"allow\" to read what is stored",
+            "{}: {}; update with {}, or pass stale=\"allow\" to read what is stored",
             count(&stale, "is older than its source", "are older than their source"),
-            first(&stale)
+            first(&stale),
+            update_call(config, of(Verdict::Stale))
         ));
     }
     let other = explained(Verdict::Other);
     if !other.is_empty() {
         lines.push(format!(
-            "{}: {}; open the configuration that wrote them, or see `rollfit plan` for what a run would replace",
+            "{}: {}; open the configuration that wrote them, or {}",
             count(&other, "does not have the features of this job", "do not have the features of this job"),
-            first(&other)
+            first(&other),
+            if of(Verdict::Other).all(|stored| stored.assessment.state == State::DefinitionChanged) {
+                format!("compute those of this one with {}", update_call(config, of(Verdict::Other)))
+            } else {
+                "see `rollfit plan` for what a run would replace".to_owned()
+            }
         ));
     }
     (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The call that brings partitions up to date, with the states that a run would skip otherwise.
+fn update_call<'a>(config: &str, outdated: impl Iterator<Item = &'a StoredState>) -> String {
+    let states: BTreeSet<State> = outdated.map(|stored| stored.assessment.state).collect();
+    let skipped: Vec<&str> =
+        states.iter().filter(|state| !state.is_due()).map(|state| state.name()).collect();
+    match skipped.as_slice() {
+        [] => format!("rollfit.run({config:?})"),
+        skipped => format!("rollfit.run({config:?}, replace={skipped:?})"),
+    }
 }
 
 /// The first of several causes, and how many more there are.

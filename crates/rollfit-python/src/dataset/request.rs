@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -17,6 +18,7 @@ use super::batches::KEY_COLUMN;
 use super::failure::ReadFailure;
 use super::instant::instant_us;
 use super::selection::{names, select};
+use crate::interruptible::interruptible;
 
 /// The arguments of a reading, as Python has them.
 pub(super) struct ReadArguments<'a, 'py> {
@@ -51,7 +53,7 @@ impl ReadRequest {
     /// `ValueError` and `TypeError` for arguments without sense; those of the stores.
     pub(super) fn new(
         py: Python<'_>,
-        stores: &OpenStores,
+        stores: &Arc<OpenStores>,
         config: &str,
         arguments: &ReadArguments<'_, '_>,
     ) -> PyResult<Self> {
@@ -66,13 +68,15 @@ impl ReadRequest {
         let selectors = match arguments.keys {
             Some(keys) => {
                 let wanted = names("keys", keys)?;
-                let known = py.detach(|| known_keys(stores))?;
+                let of_job = stores.clone();
+                let known = interruptible(py, move || known_keys(&of_job))??;
                 let selected = select("key", &wanted, &known)?;
                 selected.into_iter().map(|at| Selector { key: known[at].clone(), month: None }).collect()
             }
             None => Vec::new(),
         };
-        let partitions = py.detach(|| planned(stores, &selectors))?;
+        let of_job = stores.clone();
+        let partitions = interruptible(py, move || planned(&of_job, &selectors))??;
         let partitions = within(partitions, &span_us)?;
         let names: Vec<String> = columns.iter().map(|&at| known[at].clone()).collect();
         if names.iter().any(|name| name == KEY_COLUMN) {

@@ -61,8 +61,12 @@ impl Iterator for PartitionBatches {
 }
 
 impl FeatureScan {
-    pub(super) fn new(stores: Arc<OpenStores>, request: ReadRequest, readable: Vec<StoredState>) -> Self {
-        Self { stores, request: Arc::new(request), readable: Arc::new(readable) }
+    pub(super) fn new(
+        stores: Arc<OpenStores>,
+        request: Arc<ReadRequest>,
+        readable: Vec<StoredState>,
+    ) -> Self {
+        Self { stores, request, readable: Arc::new(readable) }
     }
 
     fn batches(&self) -> PartitionBatches {

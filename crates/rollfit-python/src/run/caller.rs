@@ -152,9 +152,13 @@ impl RunCaller for PythonCaller {
     }
 
     fn show(&mut self, picture: &RunPicture) {
-        // One that raised is not called again.
-        if self.error.is_none()
-            && let Some(shown) = Python::try_attach(|py| self.picture(py, picture))
+        let has_raised = self.error.is_some();
+        // One that raised is not called again; the line of a notebook says to the end how far the run got.
+        if has_raised && matches!(self.display, Display::Callback(_)) {
+            return;
+        }
+        if let Some(shown) = Python::try_attach(|py| self.picture(py, picture))
+            && !has_raised
         {
             self.take(shown);
         }
