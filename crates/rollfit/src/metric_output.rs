@@ -64,10 +64,9 @@ impl<'a, const PAST_CACHES: bool> MetricOutput<'a, PAST_CACHES> {
         margins: &mut Margins,
     ) -> bool {
         let mut outputs: [&mut [Eight]; Metric::ALL.len()] = Default::default();
-        let metrics = self.metrics;
-        self.columns.of_window(window, metrics.len()).enumerate().for_each(|(at, column)| {
-            outputs[metrics[at] as usize] = column[rows.clone()].as_chunks_mut().0;
-        });
+        for (column, &metric) in self.columns.of_window(window, self.metrics.len()).zip(self.metrics) {
+            outputs[metric as usize] = column[rows.clone()].as_chunks_mut().0;
+        }
         let grid = fits.grid();
         let eights = rows.len() / Lanes::COUNT;
         let mut vertices = Lanes::from_f64(0.0);
