@@ -241,7 +241,7 @@ impl<'a> Work<'a> {
         };
         std::thread::scope(|scope| {
             // Where the system gives no more threads, those that there are do the work.
-            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, &write_ranges).ok();
+            let spawn = |_| std::thread::Builder::new().spawn_scoped(scope, write_ranges).ok();
             let others: Vec<_> = (1..threads).map_while(spawn).collect();
             let mut total = write_ranges();
             for other in others {

@@ -88,7 +88,7 @@ impl InputColumn {
 
     /// The values of a stream that `values` gave.
     fn from_stream(reader: PyArrayReader, values: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let field = reader.field_ref().map_err(|error| readable(error.into()))?;
+        let field = reader.field_ref().map_err(readable)?;
         check_extension(&field)?;
         // Polars gives columns without a type a buffer, which Arrow's rules don't allow.
         if field.data_type() == &DataType::Null && values.hasattr(intern!(values.py(), "__len__"))? {
