@@ -352,7 +352,7 @@ def test_the_bits_of_a_stored_month(tmp_path):
         ({"windows": {"\ud800": 7}}, ValueError, "half a surrogate"),
         ({"name": "a\0"}, ValueError, "name holds a NUL"),
         ({"metrics": ["R2"]}, ValueError, 'did you mean "r2"'),
-        ({"metrics": ["\ud800"]}, ValueError, "there is no metric"),
+        ({"metrics": ["\ud800"]}, ValueError, "unknown metric"),
     ],
 )
 def test_arguments_that_are_nearly_right(arguments, error, words):
