@@ -251,13 +251,13 @@ impl SeriesEngine {
         for fits in tile {
             let [a2, a1, b, ss_res, ss_tot] = std::array::from_fn(|_| next());
             let written = fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last: &mut [] });
-            debug_assert!(written.is_ok(), "a column is as long as the tile");
+            assert!(written.is_ok(), "a column is as long as the tile");
         }
         let [a2, a1, b, ss_res, ss_tot]: [&mut [f64]; 5] = Default::default();
         let fits = tile.fits(self.y_last_window);
         let written =
             fits.and_then(|fits| fits.write(FitNumbers { a2, a1, b, ss_res, ss_tot, y_last: next() }));
-        debug_assert!(written.is_ok(), "a column is as long as the tile");
+        assert!(written.is_ok(), "a column is as long as the tile");
     }
 
     fn tile(&mut self, series: &[f64], rows: Range<usize>, values: &mut [f64], no_value: &mut NoValue) {
@@ -268,7 +268,7 @@ impl SeriesEngine {
         let columns = MetricColumns::new(values, rows.len());
         let written =
             self.kernel.metrics_into(series, rows.clone(), &self.metrics, columns, &mut self.missing);
-        debug_assert!(written.is_ok(), "tiles are cut from the panel's rows, and the columns are as long");
+        assert!(written.is_ok(), "tiles are cut from the panel's rows, and the columns are as long");
         for (at, &window) in self.windows.iter().enumerate() {
             // A kernel counts for each of its windows.
             let undefined = self.missing.undefined(at).unwrap_or_default().iter().sum();
@@ -287,12 +287,12 @@ impl SeriesEngine {
     ) {
         let mut tile = self.tile.take().unwrap_or_default();
         let fitted = self.kernel.fit_into(series, rows.clone(), &mut tile);
-        debug_assert!(fitted.is_ok(), "tiles are cut from the panel's rows");
+        assert!(fitted.is_ok(), "tiles are cut from the panel's rows");
         let window_cells = self.metrics.len() * rows.len();
         for (fits, columns) in tile.iter().zip(values.chunks_exact_mut(window_cells)) {
             self.undefined.fill(0);
             let written = fits.write_metrics(&self.metrics, columns, &mut self.undefined);
-            debug_assert!(written.is_ok(), "the columns are metrics x rows");
+            assert!(written.is_ok(), "the columns are metrics x rows");
             let without_fit = (0..fits.rows()).filter(|&row| !fits.has_fit(row)).count() as u64;
             let missing: u64 = self.undefined.iter().sum();
             let undefined = missing - without_fit * self.metrics.len() as u64;

@@ -101,7 +101,7 @@ fn write_features(series: &Series, columns: &[&[f64]], rows: usize, features: &m
         let fits = FitNumbers { a2, a1, b, ss_res, ss_tot, y_last };
         let written = FitColumns::from_columns(&fits, labelled.window)
             .and_then(|fits| fits.write_metrics(&series.metrics, features, undefined));
-        debug_assert!(written.is_ok(), "the columns are metrics x rows");
+        assert!(written.is_ok(), "the columns are metrics x rows");
         let owns_y_last = at == series.y_last_window();
         for row in (0..rows).filter(|&row| is_broken(&fits, row, owns_y_last)) {
             features.iter_mut().skip(row).step_by(rows).for_each(|feature| *feature = f64::INFINITY);

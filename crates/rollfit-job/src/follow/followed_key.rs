@@ -191,7 +191,9 @@ impl FollowedKey {
             self.recheck_at = now + context.job.config.run.recheck_every;
             self.forget();
         }
-        self.settle(context, now);
+        // Those that have been over for long enough are checked a last time.
+        let settle = context.job.config.run.settle;
+        self.open.iter_mut().filter(|open| open.is_settled(settle, now)).for_each(OpenPartition::settle);
         self.catch_up(context, worker, now)?;
         self.heads = heads;
         self.open.iter_mut().for_each(|open| open.note_over(now));
@@ -273,6 +275,7 @@ impl FollowedKey {
             }
             at += 1;
         }
+        self.note_features();
         Ok(())
     }
 
@@ -408,8 +411,7 @@ impl FollowedKey {
         if let Some(closed_until) = self.closed_until().filter(|_| self.is_quiet_due(now)) {
             let series = context.job.config.series_of_key(&self.key);
             let months = (self.open_periods(), closed_until);
-            let source = context.job.source;
-            let changed = self.quiet.changed((source, &series), (&months.0, months.1))?;
+            let changed = self.quiet.changed((context.job.source, &series), (&months.0, months.1))?;
             let with_rows = to_be_opened(context, &self.key, changed.iter().map(|(month, _)| *month))?;
             self.quiet.note_all(changed, now);
             self.open_months(context, with_rows);
@@ -418,8 +420,7 @@ impl FollowedKey {
     }
 
     fn is_quiet_due(&self, now: Duration) -> bool {
-        let is_due = |closed_until| self.quiet.is_due(&self.open_periods(), closed_until, now);
-        self.closed_until().is_some_and(is_due)
+        self.closed_until().is_some_and(|until| self.quiet.is_due(&self.open_periods(), until, now))
     }
 
     fn open_periods(&self) -> Vec<Month> {
@@ -428,12 +429,6 @@ impl FollowedKey {
 
     fn closed_until(&self) -> Option<Month> {
         self.closed_until_us.and_then(|us| Month::of_instant_us(us).ok())
-    }
-
-    /// Has partitions checked a last time that have been over for long enough.
-    fn settle(&mut self, context: &FollowContext<'_>, now: Duration) {
-        let settle = context.job.config.run.settle;
-        self.open.iter_mut().filter(|open| open.is_settled(settle, now)).for_each(OpenPartition::settle);
     }
 
     /// Notes which months are over, as far as `latest` shows, the last rows of each series from `from_us` on.
@@ -488,13 +483,18 @@ impl FollowedKey {
     fn note_lag(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows]) {
         let config = context.job.config;
         self.open.iter_mut().for_each(|open| open.note_pending(config, &self.lasts_us));
-        let up_to_date = || self.open.iter().rev().filter(|open| open.is_up_to_date());
-        let features_us = up_to_date().find_map(|open| open.features_us);
-        let pending_us = up_to_date().filter_map(|open| open.pending_us).min();
+        self.note_features();
+        let up_to_date = self.open.iter().filter(|open| open.is_up_to_date());
+        let pending_us = up_to_date.filter_map(|open| open.pending_us).min();
         let later_us = self.open.last().map(|open| open.partition.period.span_us().end);
         let later =
             || pending_from(context, &self.key, latest, (later_us.or(self.closed_until_us)?, &self.lasts_us));
         self.pending_us = pending_us.or_else(later);
-        self.features_us = features_us.or(self.features_us);
+    }
+
+    /// Notes how far there are features. After a check too: where the follower is stopped no look comes after it.
+    fn note_features(&mut self) {
+        let mut up_to_date = self.open.iter().rev().filter(|open| open.is_up_to_date());
+        self.features_us = up_to_date.find_map(|open| open.features_us).or(self.features_us);
     }
 }
