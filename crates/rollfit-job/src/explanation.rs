@@ -54,7 +54,7 @@ impl FeatureOfJob {
 /// Why a feature has no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoValueCause {
-    /// The window is not full: it has only so many rows that it may use.
+    /// The window is not full: fewer rows than it needs may be used.
     WarmUp {
         /// The rows that there are.
         rows: usize,

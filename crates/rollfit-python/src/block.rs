@@ -19,7 +19,7 @@ use arrow_buffer::Buffer;
 pub(crate) const LINE_BYTES: usize = 64;
 /// A huge page of x86-64 and of most ARM systems.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
-/// Smaller blocks come from the allocator: each mapping is a page or more, and a process may have only so many.
+/// Smaller blocks come from the allocator: each mapping is a page or more, and the system limits how many a process has.
 const LEAST_MAPPED_BYTES: usize = 1 << 20;
 /// The longest block that is kept for the next table.
 const SPARE_BYTES: usize = 64 << 20;

@@ -73,7 +73,7 @@ pub(crate) fn is_moved_out(capsule: &Bound<'_, PyCapsule>) -> PyResult<bool> {
     Ok(unsafe { array.as_ref() }.is_released())
 }
 
-/// Which elements of a masked array are masked: `mask` is a buffer of so many booleans.
+/// Which elements of a masked array are masked: `mask` is a buffer of `rows` booleans.
 ///
 /// # Errors
 /// TypeError where it is not.
@@ -179,7 +179,7 @@ pub(crate) struct RowBuffer {
 }
 
 impl RowBuffer {
-    /// The buffer of `out`, which must have so many rows and columns.
+    /// The buffer of `out`, which must have these rows and columns.
     ///
     /// # Errors
     /// TypeError or ValueError where it is not such a buffer.

@@ -20,7 +20,7 @@ const THREADED_ROWS: usize = 100_000;
 const ROWS_PER_THREAD: usize = 50_000;
 /// However many are asked for.
 const THREADS_MAX: usize = 64;
-/// Columns that together have so many bytes leave the near caches before anybody reads them, and are written past the caches.
+/// From this size on columns leave the near caches before anybody reads them, and are written past the caches.
 const PAST_CACHES_BYTES: usize = 16 << 20;
 /// The numbers in a line of the cache.
 const LINE_VALUES: usize = LINE_BYTES / size_of::<f64>();
@@ -74,7 +74,7 @@ struct FeatureColumn {
     null_counts: NullCounts,
 }
 
-/// There is no memory for a table of so many rows and columns.
+/// There is no memory for a table of these rows and columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NoMemory {
     pub(crate) rows: usize,
@@ -172,7 +172,7 @@ fn distinct(metrics: &[Metric]) -> (Vec<Metric>, Vec<usize>) {
     (distinct, places)
 }
 
-/// The threads for so many rows.
+/// The threads that `rows` rows are worth.
 fn default_threads(rows: usize) -> usize {
     if rows <= THREADED_ROWS {
         return 1;

@@ -124,7 +124,7 @@ fn parse_labelled(item: &Bound<'_, PyAny>) -> PyResult<(String, Window)> {
     }
 }
 
-/// A window of so many rows, called `label` or after its rows.
+/// A window of `rows` rows, called `label` or after its rows.
 fn parse_rows(rows: &Bound<'_, PyAny>, label: Option<String>) -> PyResult<(String, Window)> {
     let named = label.as_ref().map_or_else(String::new, |label| format!(" {label:?}"));
     // A bool is an int in Python, and an argument in the wrong place here.

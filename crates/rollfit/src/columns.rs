@@ -158,7 +158,7 @@ impl FitColumns {
         Self { lanes: Vec::new(), rows: 0, cpu, window, are_anybodys: false }
     }
 
-    /// Makes them the fits of a kernel, of so many rows.
+    /// Makes them the fits of a kernel, `rows` of them.
     pub(crate) fn reset(&mut self, cpu: Cpu, window: Window, rows: usize) {
         self.lanes
             .resize(rows.div_ceil(Lanes::COUNT), FitNumbers::NAN.map(|&number| Lanes::from_f64(number)));

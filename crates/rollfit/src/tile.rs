@@ -129,7 +129,7 @@ impl<'a> MetricColumns<'a> {
         if found < wanted { Err(KernelError::OutputLength { wanted, found }) } else { Ok(()) }
     }
 
-    /// The columns of the window at `window`, one for each of so many metrics.
+    /// The columns of the window at `window`, one for each metric.
     #[inline(always)]
     pub(crate) fn of_window(&mut self, window: usize, metrics: usize) -> impl Iterator<Item = &mut [f64]> {
         let first = window * metrics;
@@ -205,7 +205,7 @@ impl MissingValues {
         if window < windows { Ok(()) } else { Err(KernelError::WindowOutside { window, windows }) }
     }
 
-    /// Nothing is missing of so many rows of each window.
+    /// No value of any window is missing.
     pub(crate) fn reset(&mut self, windows: usize, metrics: usize, rows: usize) {
         self.rows_without_fit.clear();
         self.rows_without_fit.resize(windows, 0);
@@ -234,7 +234,7 @@ impl MissingValues {
         }
     }
 
-    /// What of so many things for all windows is for the one at `window`.
+    /// The place of what belongs to the window at `window`, where each of them has as much of `of_all`.
     fn of_window(&self, window: usize, of_all: usize) -> Range<usize> {
         let count = of_all.checked_div(self.rows_without_fit.len()).unwrap_or(0);
         window * count..(window + 1) * count
