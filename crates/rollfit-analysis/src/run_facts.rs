@@ -290,6 +290,7 @@ fn scenario(
         ceilings,
         order: match setting(record, "run.order").and_then(|setting| setting.value.as_deref()) {
             Some("largest-first") => Order::LargestFirst,
+            Some("spread") => Order::Spread,
             _ => Order::Plan,
         },
         rows: rows(record, demand.rows),

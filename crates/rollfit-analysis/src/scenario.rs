@@ -124,7 +124,7 @@ impl Scenario {
 
     fn takes_with_s(&self, work: &Work, workers: usize, rows_per_s: &[f64]) -> f64 {
         let ordered = match self.order {
-            Order::Plan => Cow::Borrowed(&self.rows),
+            Order::Spread | Order::Plan => Cow::Borrowed(&self.rows),
             Order::LargestFirst => Cow::Owned(largest_first(&self.rows)),
         };
         const FIXED: [Wait; 4] = [Wait::RoundTrips, Wait::Asking, Wait::Statements, Wait::Commit];

@@ -8,6 +8,7 @@ use rollfit_bars::{Format, Zone};
 use rollfit_job::config::Workers;
 use rollfit_job::month::Month;
 use rollfit_job::partition::Selector;
+use rollfit_job::runners::Shard;
 use rollfit_job::state::State;
 
 use crate::max_lag::MaxLag;
@@ -122,6 +123,9 @@ pub(crate) struct SelectArguments {
     /// Partitions processed at once: `auto`, a number, or a range such as 2..16
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<Workers>,
+    /// The share of the job that is this machine's, from 0: 3/8 is the fourth of eight [default: as ROLLFIT_SHARD or an array job says]
+    #[arg(long, value_name = "I/N", allow_negative_numbers = true)]
+    pub(crate) shard: Option<Shard>,
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +168,9 @@ pub(crate) struct RunArguments {
     /// Also rewrite partitions that are done
     #[arg(long)]
     pub(crate) force: bool,
+    /// With a shard, stop after its partitions, in place of helping with those of others that are missing
+    #[arg(long)]
+    pub(crate) no_help: bool,
     /// After a signal, roll back partitions that do not finish within this time
     #[arg(long, value_name = "SECONDS")]
     pub(crate) stop_within: Option<u64>,

@@ -115,10 +115,9 @@ impl RunReporters {
         let took = self.started.elapsed();
         let totals = self.following().totals;
         self.emit(Event::End(RunEnd { at_ms: millis(took), totals, interrupted: report.interrupted }));
-        let found_all_done = report
-            .outcomes
-            .iter()
-            .all(|(_, outcome)| matches!(outcome, Outcome::AlreadyDone | Outcome::Waiting));
+        let found_all_done = report.outcomes.iter().all(|(_, outcome)| {
+            matches!(outcome, Outcome::AlreadyDone | Outcome::WrittenByOther | Outcome::Waiting)
+        });
         if let Some(trace) = &self.trace {
             trace.finish();
         }

@@ -44,6 +44,7 @@ pub mod receipt;
 pub mod record;
 mod row_sample;
 pub mod run;
+pub mod runners;
 pub mod state;
 pub mod stop_signal;
 pub mod store;

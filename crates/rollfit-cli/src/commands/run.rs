@@ -80,7 +80,8 @@ fn run_reported(
     stop: &StopSignal,
     start: impl FnOnce() -> Result<RunReporters, Failure>,
 ) -> Result<(Summary, TakenOver), Failure> {
-    let options = RunOptions { replace: arguments.replace.clone(), force: arguments.force };
+    let options =
+        RunOptions { replace: arguments.replace.clone(), force: arguments.force, no_help: arguments.no_help };
     let kernel = Cpu::detect().name();
     logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
     let reporters = start()?;
@@ -157,6 +158,8 @@ pub(crate) struct Summary {
     partitions: usize,
     written: usize,
     already_done: usize,
+    /// Those that other runners wrote since it began.
+    written_by_others: usize,
     /// Those of which no row is joined yet.
     waiting: usize,
     skipped: Vec<UndonePartition>,
@@ -252,6 +255,7 @@ impl Summary {
                 self.join_losses.extend(loss);
             }
             Outcome::AlreadyDone => self.already_done += 1,
+            Outcome::WrittenByOther => self.written_by_others += 1,
             Outcome::Waiting => self.waiting += 1,
             Outcome::LeftAlone(assessment) => {
                 self.skipped.push(problem(assessment.state.name(), assessment.cause.clone()));

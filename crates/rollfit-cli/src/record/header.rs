@@ -36,6 +36,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
         sink_kind: open.sink.kind().to_owned(),
         sink_is_local: open.sink.is_local(),
         server_cores: server_cores(open),
+        shard: open.config.run.shard.map(|shard| shard.to_string()),
         partitions: open.partitions.len() as u64,
         features: config.feature_count() as u64,
         fits: config.series.iter().map(|series| series.windows.len() as u64).sum(),

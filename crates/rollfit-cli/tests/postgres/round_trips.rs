@@ -118,7 +118,7 @@ fn a_partition_takes_few_round_trips() {
     is_created_and_replaced(&workload, &[]);
     workload.database.sql("drop table reg_rate_eurusd_2017_02");
     workload.change_sources();
-    let forced = RunOptions { force: true, replace: vec![State::Foreign] };
+    let forced = RunOptions { force: true, replace: vec![State::Foreign], ..RunOptions::default() };
     at_most(&waits(&workload, &[], &forced), CREATED_MAX);
 }
 
@@ -163,7 +163,7 @@ fn a_partition_under_row_security_takes_few_round_trips() {
     }
     workload.database.sql(&grants);
     workload.change_sources();
-    let forced = RunOptions { force: true, replace: vec![State::DefinitionChanged] };
+    let forced = RunOptions { force: true, replace: vec![State::DefinitionChanged], ..RunOptions::default() };
     at_most(&waits(&workload, &[("STORE__ROW_SECURITY", "apply")], &forced), REPLACED_MAX);
 }
 

@@ -192,7 +192,7 @@ impl Default for RunSection {
             store_sessions_max: None,
             store_write_mb_per_s_max: None,
             cpu_max: None,
-            order: "plan".to_owned(),
+            order: "spread".to_owned(),
             shrunk_rows_min: 0.99,
             join_loss_max: 0.01,
             pair_wait_s: 60.0,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ConfigError;
 use super::config_file::{ConfigFile, NumberOrWord};
+use crate::runners::Shard;
 
 /// How many workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub enum Workers {
 /// The order in which partitions are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
+    /// As [`Order::Plan`], from another partition on in each runner, so that several meet as late as they can.
+    Spread,
     /// Key by key, month by month.
     Plan,
     /// Those with the most rows first, so that no worker is left alone with a large one at the end.
@@ -48,6 +51,8 @@ pub struct RunConfig {
     pub cpu_max: Option<f64>,
     /// The order in which partitions are started.
     pub order: Order,
+    /// The share of the job that this runner begins with; none for all of it. Not a setting of the file: it is another one in each runner.
+    pub shard: Option<Shard>,
     /// A changed input with a smaller share of the receipt's rows than this is `shrunk`.
     pub shrunk_rows_min: f64,
     /// A changed input of whose rows the join loses a larger share than this is `shrunk`.
@@ -102,6 +107,7 @@ pub(super) fn resolve_run(file: &ConfigFile) -> Result<RunConfig, ConfigError> {
         )?,
         cpu_max: limit("cpu_max", run.cpu_max, "cores")?,
         order: resolve_order(&run.order)?,
+        shard: None,
         shrunk_rows_min: share("shrunk_rows_min", run.shrunk_rows_min)?,
         join_loss_max: share("join_loss_max", run.join_loss_max)?,
         pair_wait: seconds("pair_wait_s", run.pair_wait_s)?,
@@ -123,15 +129,19 @@ fn resolve_workers(workers: &NumberOrWord) -> Result<Workers, ConfigError> {
 
 fn resolve_order(text: &str) -> Result<Order, ConfigError> {
     match text {
+        "spread" => Ok(Order::Spread),
         "plan" => Ok(Order::Plan),
         "largest-first" => Ok(Order::LargestFirst),
-        _ => Err(ConfigError::new(format!("[run] order = \"{text}\": write \"plan\" or \"largest-first\""))),
+        _ => Err(ConfigError::new(format!(
+            "[run] order = \"{text}\": write \"spread\", \"plan\" or \"largest-first\""
+        ))),
     }
 }
 
 impl std::fmt::Display for Order {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(match self {
+            Order::Spread => "spread",
             Order::Plan => "plan",
             Order::LargestFirst => "largest-first",
         })

@@ -41,7 +41,7 @@ impl<'a> Follower<'a> {
         stop: &'a StopSignal,
         observer: &'a dyn FollowObserver,
     ) -> Self {
-        let run_options = RunOptions { replace: options.replace.clone(), force: false };
+        let run_options = RunOptions { replace: options.replace.clone(), ..RunOptions::default() };
         let runner = Runner::new(job, 0, run_options, stop, &NoObserver).following(observer);
         let context = FollowContext {
             job,

@@ -165,7 +165,7 @@ impl OpenPartition {
                 };
                 return Ok(PartitionProgress::Empty(rows.iter().map(count).collect()));
             }
-            Outcome::AlreadyDone => {
+            Outcome::AlreadyDone | Outcome::WrittenByOther => {
                 let loss = self.note_loss(panel.as_ref());
                 self.tell_loss(context, loss);
             }

@@ -82,6 +82,9 @@ pub struct Header {
     /// The cores of the sink's server: as configured, or those of this machine where it works here; none where unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server_cores: Option<f64>,
+    /// The share of the job that its runner began with, `I/N`; none where it had all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
     /// The partitions of the run.
     pub partitions: u64,
     /// The features of a row.

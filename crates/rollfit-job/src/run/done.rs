@@ -16,6 +16,8 @@ pub(super) struct Done {
     rows: AtomicU64,
     rows_committed: AtomicU64,
     bytes: AtomicU64,
+    source_reads: AtomicU64,
+    seen_held: AtomicU64,
 }
 
 impl Done {
@@ -37,6 +39,26 @@ impl Done {
         }
     }
 
+    /// How often the source of a partition was read.
+    pub(super) fn source_reads(&self) -> u64 {
+        self.source_reads.load(Ordering::Relaxed)
+    }
+
+    /// The partitions that another runner was seen to have.
+    pub(super) fn seen_held(&self) -> u64 {
+        self.seen_held.load(Ordering::Relaxed)
+    }
+
+    /// The source of a partition is read now.
+    pub(super) fn reads_source(&self) {
+        self.source_reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Another runner was seen to have a partition.
+    pub(super) fn sees_held(&self) {
+        self.seen_held.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
@@ -56,7 +78,11 @@ impl Done {
                 self.written.fetch_add(1, Ordering::Relaxed)
             }
             Outcome::Failed(_) | Outcome::Held(_) => self.failed.fetch_add(1, Ordering::Relaxed),
-            Outcome::AlreadyDone | Outcome::Waiting | Outcome::LeftAlone(_) | Outcome::Abandoned => 0,
+            Outcome::AlreadyDone
+            | Outcome::WrittenByOther
+            | Outcome::Waiting
+            | Outcome::LeftAlone(_)
+            | Outcome::Abandoned => 0,
         };
     }
 }

@@ -35,6 +35,8 @@ pub struct RunOptions {
     pub replace: Vec<State>,
     /// Whether partitions that are done are written again.
     pub force: bool,
+    /// Whether a runner stops after its own share of the job, in place of helping with what is missing of the others.
+    pub no_help: bool,
 }
 
 /// How a partition ended.
@@ -54,6 +56,8 @@ pub enum Outcome {
     },
     /// There was nothing to do.
     AlreadyDone,
+    /// Another runner of the same definition has written it since this run began. Its source was not read again.
+    WrittenByOther,
     /// No row is joined yet, and there is nothing to store.
     Waiting,
     /// It is skipped (promise 3).
@@ -201,6 +205,10 @@ pub struct RunReport {
     pub retries: u64,
     /// The most workers there were at once.
     pub workers_max: usize,
+    /// How often the source of a partition was read.
+    pub source_reads: u64,
+    /// The partitions that another runner was seen to have.
+    pub seen_held: u64,
 }
 
 /// Does `partitions`.

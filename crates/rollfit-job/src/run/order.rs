@@ -9,7 +9,7 @@ use crate::workers::for_each;
 /// The partitions in the order in which they start.
 pub(super) fn sorted(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
     match job.config.run.order {
-        Order::Plan => partitions.to_vec(),
+        Order::Spread | Order::Plan => partitions.to_vec(),
         Order::LargestFirst => largest_first(job, partitions),
     }
 }

@@ -117,6 +117,7 @@ impl Runner<'_> {
         // Decided without a claim first: where there is nothing to do, not even a lock file is written. Looked at before the source
         // is read: a receipt that another runner commits meanwhile may be of a newer source, and must not pass for a change.
         let found = self.unless_damaged(during(Activity::Querying, || self.job.sink.found(at.partition)))?;
+        self.done.reads_source();
         let (panel, rows) = during(Activity::Reading, || self.read(at.partition))?;
         lane.hold(panel.memory_bytes());
         let input = during(Activity::Computing, || panel.input());

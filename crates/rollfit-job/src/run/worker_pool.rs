@@ -66,6 +66,8 @@ impl<'a> WorkerPool<'a> {
             interrupted: false,
             retries: self.runner.done.totals().retries,
             workers_max: self.workers_max.into_inner(),
+            source_reads: self.runner.done.source_reads(),
+            seen_held: self.runner.done.seen_held(),
         }
     }
 
@@ -196,6 +198,7 @@ impl<'a> WorkerPool<'a> {
         let Tried { outcome, pending, attempt } = self.runner.try_partition(worker, &partition, engine, lane);
         let waits = may_wait && matches!(outcome, Outcome::Held(_));
         if waits {
+            self.runner.done.sees_held();
             self.wait_for_holder();
         } else {
             self.runner.done.ended(&outcome);

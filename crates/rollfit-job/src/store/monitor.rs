@@ -61,6 +61,12 @@ pub struct StoreSample {
     pub waits: Vec<StoreWait>,
     /// Who holds the locks that sessions of this process wait for.
     pub lock_holders: Vec<String>,
+    /// The runners that are at work on this store beside this process; none where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_runners: Option<u32>,
+    /// The most sessions that this process may have now: its share, where there are other runners.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own_sessions_max: Option<u32>,
     /// What the store wrote to its log, a second.
     pub log_bytes_per_s: Option<f64>,
     /// The bytes that the store has taken so far in transfers in progress.

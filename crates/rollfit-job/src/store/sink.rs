@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError, StoreMonitor};
 use crate::partition::Partition;
 use crate::receipt::{ColumnTypes, Receipt};
+use crate::runners::StoreRunner;
 
 const CANNOT_ADOPT: &str = "this store keeps no receipts beside rows and cannot adopt them; rewrite them with \
      `rollfit run --replace foreign`";
@@ -55,6 +56,24 @@ pub enum ReaderView {
     Foreign(String),
 }
 
+/// What a look at a partition shows, see [`Sink::look`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Look {
+    /// Another runner, or somebody else, has it now; what is known of that one.
+    Held(String),
+    /// Nobody has it. What there is of it.
+    Free(Found),
+}
+
+/// A mark on what a store holds of a partition, see [`Sink::marks`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldingMark {
+    /// Another one after each commit, whatever is committed.
+    pub mark: String,
+    /// When it was committed, in microseconds since 1970 by the store's clock; none where that is not known.
+    pub committed_us: Option<i64>,
+}
+
 /// Where features go.
 pub trait Sink: Send + Sync {
     /// What there is of a partition. Rows whose receipt is of another [`Sink::output`], or was not committed with them, are
@@ -64,6 +83,43 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be read; [`StoreError::is_damage`] where it holds features that rollfit wrote and that are not
     /// as they were written.
     fn found(&self, partition: &Partition) -> Result<Found, StoreError>;
+
+    /// Who has a partition now, and what there is of it if nobody does: in one round trip, without taking it and without a wait.
+    ///
+    /// # Errors
+    /// As [`Sink::found`].
+    fn look(&self, partition: &Partition) -> Result<Look, StoreError> {
+        self.found(partition).map(Look::Free)
+    }
+
+    /// A mark on each of `partitions`, in their order, in few round trips; none of those of which there is nothing. Two marks of a partition
+    /// that are equal say that nothing was committed in between. No receipt is read where that can be known without.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError>;
+
+    /// The runners that are at work on this store, this one included, and which of `partitions` each of them has. Takes no claim.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn runners(&self, _partitions: &[Partition]) -> Result<Vec<StoreRunner>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// The time of the store's clock, in microseconds since 1970; none where it has none of its own, or does not tell without being written.
+    ///
+    /// # Errors
+    /// When the store cannot be asked.
+    fn clock_us(&self) -> Result<Option<i64>, StoreError> {
+        Ok(None)
+    }
+
+    /// Why the same configuration on another machine means another store, as a clause such as "localhost is another server on each machine";
+    /// none where it does not, as far as can be told.
+    fn only_here(&self) -> Option<String> {
+        None
+    }
 
     /// What there is of each of `partitions`, in their order, in few round trips; with rows that were counted where that is wanted
     /// and the store can.

@@ -240,7 +240,7 @@ fn rows_of_another_input_are_not_adopted_whatever_they_are() {
 /// Checks that a run that is told to replace these states writes the partition.
 #[track_caller]
 fn rewrites(earlier: &Earlier, replace: &[State]) {
-    let options = RunOptions { replace: replace.to_vec(), force: false };
+    let options = RunOptions { replace: replace.to_vec(), ..RunOptions::default() };
     let written = earlier.bench.run_with(&options, &crate::bench::Record::default());
     assert_eq!(earlier.stored().receipt.definition.version, DEFINITION_VERSION, "{:?}", outcomes(&written));
 }
@@ -270,7 +270,7 @@ fn what_a_later_version_wrote_is_not_adopted() {
     let earlier = earlier();
     earlier.bench.sink.newer.lock().unwrap().push("a/2017-02".to_owned());
     assert!(earlier.is_not_adopted().contains("a later version"));
-    let all = RunOptions { replace: State::ALL.to_vec(), force: true };
+    let all = RunOptions { replace: State::ALL.to_vec(), force: true, ..RunOptions::default() };
     let before = earlier.stored();
     let report = earlier.bench.run_with(&all, &crate::bench::Record::default());
     assert_eq!(outcomes(&report), ["left alone: newer"]);

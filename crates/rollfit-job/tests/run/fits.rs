@@ -293,7 +293,7 @@ fn another_layout_or_other_columns_of_fits_are_another_definition() {
         assert!(done.stored() == before);
     }
     done.bench.config = config(&[]);
-    let replace = RunOptions { replace: vec![State::DefinitionChanged], force: false };
+    let replace = RunOptions { replace: vec![State::DefinitionChanged], ..RunOptions::default() };
     assert_eq!(outcomes(&done.bench.run_with(&replace, &Record::default())), ["written"]);
     assert_eq!(done.stored().rows[0].len(), 12);
     assert_eq!(done.differences(), [const { None }; 3]);

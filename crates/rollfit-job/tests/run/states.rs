@@ -76,7 +76,8 @@ fn a_run_writes_the_missing_and_the_changed_and_leaves_the_rest_alone() {
 
 #[test]
 fn a_state_is_replaced_when_it_is_named_and_no_other_with_it() {
-    let replacing = |replace: &[State]| written(&RunOptions { replace: replace.to_vec(), force: false });
+    let replacing =
+        |replace: &[State]| written(&RunOptions { replace: replace.to_vec(), ..RunOptions::default() });
     assert_eq!(replacing(&[State::DefinitionChanged]), ["changed", "defined", "missing"]);
     assert_eq!(replacing(&[State::Foreign]), ["changed", "foreign", "missing"]);
     assert_eq!(replacing(&[State::Shrunk]), ["changed", "missing", "shrunk"]);
@@ -85,9 +86,9 @@ fn a_state_is_replaced_when_it_is_named_and_no_other_with_it() {
 
 #[test]
 fn force_writes_the_done_again_and_not_what_is_left_alone() {
-    let forced = RunOptions { replace: Vec::new(), force: true };
+    let forced = RunOptions { replace: Vec::new(), force: true, ..RunOptions::default() };
     assert_eq!(written(&forced), ["changed", "done", "missing"]);
-    let all = RunOptions { replace: State::ALL.to_vec(), force: true };
+    let all = RunOptions { replace: State::ALL.to_vec(), force: true, ..RunOptions::default() };
     assert!(!written(&all).contains(&"newer".to_owned()), "no option replaces what a later version wrote");
     let bench = one_of_each();
     let before = bench.sink.stored(&partition("done", MONTHS[0]));
@@ -105,7 +106,7 @@ fn features_are_never_replaced_by_nothing() {
         ("PARTITIONS__FROM", MONTHS[0]),
         ("PARTITIONS__TO", MONTHS[0]),
     ]);
-    let all = RunOptions { replace: State::LEFT_ALONE.to_vec(), force: true };
+    let all = RunOptions { replace: State::LEFT_ALONE.to_vec(), force: true, ..RunOptions::default() };
     let report = bench.run_with(&all, &Record::default());
     assert_eq!(outcomes(&report), ["left alone: foreign", "left alone: shrunk"]);
 }

@@ -7,11 +7,14 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
-use rollfit_job::store::{Claim, FeatureReader, Found, Holding, Sink, StoreError, TableRows, Write};
+use rollfit_job::store::{
+    Claim, FeatureReader, Found, Holding, HoldingMark, Sink, StoreError, TableRows, Write,
+};
 
 use crate::direct::store_file::StoreFile;
 use crate::encode::stored_share;
@@ -173,6 +176,10 @@ impl Sink for ParquetStore {
         Ok(partitions.iter().map(|partition| self.holding(partition, with_rows)).collect())
     }
 
+    fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
+        partitions.iter().map(|partition| mark(&self.part(partition))).collect()
+    }
+
     fn is_missing(&self, partition: &Partition) -> Result<bool, StoreError> {
         Ok(!names_in(&self.partition_dir(partition))?.iter().any(|name| name == PART || is_foreign(name)))
     }
@@ -265,6 +272,19 @@ impl Sink for ParquetStore {
 
     fn output(&self, partition: &Partition) -> String {
         format!("{}/{}={}", key_dir(&partition.key), partition.period.unit(), partition.period)
+    }
+}
+
+/// A mark on a part, which a rename puts in the place of the one before: another file, or one of another time.
+fn mark(part: &Path) -> Result<Option<HoldingMark>, StoreError> {
+    match std::fs::symlink_metadata(part) {
+        Ok(seen) => {
+            let modified_us = seen.mtime() * 1_000_000 + seen.mtime_nsec() / 1000;
+            let mark = format!("{} {} {} {}", seen.ino(), seen.size(), seen.mtime(), seen.mtime_nsec());
+            Ok(Some(HoldingMark { mark, committed_us: Some(modified_us) }))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(file_error("look at", part, error)),
     }
 }
 

@@ -114,6 +114,8 @@ impl PostgresMonitor {
             sessions_max: first.get::<_, i32>(2)?.try_into().ok(),
             working: count(own.iter().filter(is_working)),
             server_cpu_share: None,
+            other_runners: None,
+            own_sessions_max: None,
             waits: waits(&own),
             lock_holders,
             copied_bytes: Some(own.iter().fold(0, |sum, session| session.copied_bytes.saturating_add(sum))),

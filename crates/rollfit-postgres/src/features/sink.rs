@@ -8,7 +8,7 @@ use rollfit_job::config::{FIT_PREFIX, Layout, Series};
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreMonitor;
 use rollfit_job::store::{
-    Claim, FeatureReader, Found, Grouping, Holding, ReaderView, Sink, StoreError, Write,
+    Claim, FeatureReader, Found, Grouping, Holding, HoldingMark, ReaderView, Sink, StoreError, Write,
 };
 
 use crate::PostgresStore;
@@ -140,6 +140,21 @@ impl Sink for PostgresStore {
         with_rows: bool,
     ) -> Result<Vec<Result<Holding, StoreError>>, StoreError> {
         self.holdings_of(partitions, with_rows)
+    }
+
+    fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
+        self.in_snapshot(|session| {
+            let names = std::slice::from_ref(&self.receipts.name);
+            let known = table::describe(session, &self.schema, names)?;
+            let is_readable =
+                known.get(&self.receipts.name).map_or(Ok(false), |table| self.is_readable(table))?;
+            if !is_readable {
+                return Ok(vec![None; partitions.len()]);
+            }
+            let outputs: Vec<String> = partitions.iter().map(|partition| self.output_of(partition)).collect();
+            let mut marks = receipts::marks(session, &self.receipts, &outputs)?;
+            Ok(outputs.iter().map(|output| marks.remove(output)).collect())
+        })
     }
 
     fn obstacle(&self, partition: &Partition) -> Result<Option<String>, StoreError> {

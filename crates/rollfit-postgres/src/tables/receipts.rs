@@ -1,12 +1,14 @@
 //! The table of receipts, `rollfit_receipts`: one row per output, written in the transaction that writes its
 //! features. The definition of a receipt is in [`crate::tables::definitions`], by its hash.
 
+use std::collections::HashMap;
+
 use rollfit_job::activity::Activity;
 use rollfit_job::canonical_json::{definition_hash, receipt_hash};
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::{Fault, HoldingMark, StoreError};
 use serde_json::Value;
 use tokio_postgres::types::Type;
 
@@ -79,6 +81,22 @@ pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Part
         Ok(month.map(|month| (Partition::new(key, month.into()), output)))
     };
     rows.iter().map(entry).filter_map(Result::transpose).collect()
+}
+
+/// Returns a mark on the receipt of each of `outputs` that has one.
+pub(crate) fn marks(
+    session: &mut Session,
+    table: &TableName,
+    outputs: &[String],
+) -> Result<HashMap<String, HoldingMark>, StoreError> {
+    let sql = format!(
+        "SELECT output, xmin::text || ' ' || ctid::text, (extract(epoch FROM written_at) * 1000000)::bigint FROM {} WHERE output = ANY($1)",
+        table.sql()
+    );
+    let rows = session.rows("look which receipts have changed", &sql, &[(&outputs, Type::TEXT_ARRAY)])?;
+    let entry =
+        |row: &AnswerRow| Ok((row.get(0)?, HoldingMark { mark: row.get(1)?, committed_us: row.get(2)? }));
+    rows.iter().map(entry).collect()
 }
 
 /// Whose name and time stand beside a receipt, in `written_by` and `written_at`.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{ColumnTypes, Receipt};
 use rollfit_job::store::{
-    Claim, FeatureReader, FeatureTile, Found, Grouping, Rounding, Sink, Slot, StoreError, Write,
+    Claim, FeatureReader, FeatureTile, Found, Grouping, HoldingMark, Rounding, Sink, Slot, StoreError, Write,
 };
 
 use super::PlantedFault;
@@ -87,6 +87,15 @@ impl Sink for MemorySink {
         }
         let stored = self.stored.lock().unwrap();
         Ok(stored.get(&output).map_or(Found::Nothing, |stored| Found::Ours(Box::new(stored.receipt.clone()))))
+    }
+
+    fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
+        let stored = self.stored.lock().unwrap();
+        let mark = |partition| {
+            let receipt = &stored.get(&self.output(partition))?.receipt;
+            Some(HoldingMark { mark: format!("{receipt:?}"), committed_us: None })
+        };
+        Ok(partitions.iter().map(mark).collect())
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {

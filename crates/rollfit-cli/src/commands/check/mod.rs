@@ -95,6 +95,7 @@ fn check(arguments: &CheckArguments) -> Result<Checked, Failure> {
         config: arguments.config.clone(),
         only: arguments.only.clone(),
         workers: None,
+        shard: None,
     })?;
     let check = &open.config.check;
     let zone: Zone = check

@@ -177,6 +177,7 @@ fn select_arguments(places: &Places) -> SelectArguments {
         config: ConfigArguments { config: places.config.clone() },
         only: Vec::new(),
         workers: None,
+        shard: None,
     }
 }
 
@@ -185,6 +186,7 @@ fn run_arguments(places: &Places) -> RunArguments {
         select: select_arguments(places),
         replace: Vec::new(),
         force: false,
+        no_help: false,
         stop_within: None,
         metrics_file: None,
         trace: None,
