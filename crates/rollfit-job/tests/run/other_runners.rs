@@ -1,5 +1,9 @@
 //! What another runner commits while this one is at work: what is taken for done unread, and what is not.
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
 use rollfit_job::partition::Partition;
 use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Spent, Try};
 use rollfit_job::runners::{HeldPartition, RunnerName, StoreRunner};
@@ -7,9 +11,6 @@ use rollfit_job::store::StoreError;
 use rollfit_job::config::Workers;
 use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::StoredPartition;
-
-use std::sync::Mutex;
-use std::time::Duration;
 
 use crate::bench::{Bench, MONTHS, outcomes, transient};
 
@@ -32,6 +33,15 @@ impl Observer for Meanwhile<'_> {
 
     fn unavailable(&self, _: Duration, what: &str, cause: &str) {
         self.unavailable.lock().unwrap().push(format!("{what}: {cause}"));
+    }
+}
+
+/// Puts in what the commit of a partition changed before its answer was lost, once it is told that it is tried again.
+struct Lost<'a>(&'a Bench, StoredPartition);
+
+impl Observer for Lost<'_> {
+    fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration, _: bool) {
+        self.0.sink.put(at.partition, self.1.clone());
     }
 }
 
@@ -122,18 +132,11 @@ fn a_commit_whose_answer_is_lost_is_not_taken_for_another_runners() {
     bench.config.run.attempts = 2;
     // It fails after the change itself.
     let made = made(&[], &bench);
-    let is_lost = std::sync::atomic::AtomicBool::new(false);
+    let is_lost = AtomicBool::new(false);
     bench.sink.commit_fault = Some(Box::new(move |partition| {
-        let is_first = *partition == month(2) && !is_lost.swap(true, std::sync::atomic::Ordering::SeqCst);
+        let is_first = *partition == month(2) && !is_lost.swap(true, Ordering::SeqCst);
         if is_first { Err(transient()) } else { Ok(()) }
     }));
-    // The retry of the last month is told, and what it has written is there by then.
-    struct Lost<'a>(&'a Bench, StoredPartition);
-    impl Observer for Lost<'_> {
-        fn retried(&self, at: Try<'_>, _: &StoreError, _: Duration, _: bool) {
-            self.0.sink.put(at.partition, self.1.clone());
-        }
-    }
     let report = bench.run_with(&RunOptions::default(), &Lost(&bench, made));
     assert_eq!(outcomes(&report), ["written", "written", "already done"]);
 }
@@ -155,9 +158,9 @@ fn marks_that_cannot_be_had_for_a_while_fail_nothing_and_are_asked_for_again() {
     for is_defect in [false, true] {
         let mut bench = bench();
         bench.workers = Workers::Fixed(2);
-        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let asked = AtomicUsize::new(0);
         bench.sink.marks_fault = Some(Box::new(move |_| {
-            let is_first = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+            let is_first = asked.fetch_add(1, Ordering::SeqCst) == 0;
             assert!(!(is_first && is_defect), "a defect");
             if is_first { Err(transient()) } else { Ok(()) }
         }));

@@ -138,8 +138,8 @@ fn what_a_dead_runner_left_is_done_also_where_its_claim_ends_late() {
 fn what_is_held_in_the_end_is_told_apart_by_whose_share_it_is_in() {
     for of in ["0/2", "1/2"] {
         let bench = bench();
-        let held = &share_of(&bench, shard("0/2"))[0];
-        bench.sink.held.lock().unwrap().insert(bench.sink.output(held), usize::MAX);
+        let held = share_of(&bench, shard("0/2")).remove(0);
+        bench.sink.held.lock().unwrap().insert(bench.sink.output(&held), usize::MAX);
         let report = plain(&bench, of);
         let (own, helped) = (outcomes(&report), helped(&report));
         let (with, without) = if of == "0/2" { (own, helped) } else { (helped, own) };

@@ -70,7 +70,7 @@ pub struct MemorySink {
     pub clock_us: Option<i64>,
     /// Why it is another store on another machine.
     pub only_here: Option<String>,
-    /// What the question for marks meets; the partitions are those that are asked for.
+    /// What the answer to the question for marks meets; the partitions are those that are asked for.
     pub marks_fault: Option<MarksFault>,
     /// What happens before each step of a runner: a look, a claim, what is found under it, a commit.
     pub before_step: Option<Box<dyn Fn() + Send + Sync>>,
@@ -139,16 +139,16 @@ impl Sink for MemorySink {
     }
 
     fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
-        self.marks_fault.as_ref().map_or(Ok(()), |fault| fault(partitions))?;
-        let stored = self.stored.lock().unwrap();
-        let mark = |partition| {
+        let mark = |stored: &BTreeMap<String, StoredPartition>, partition| {
             let receipt = &stored.get(&self.output(partition))?.receipt;
-            Some(HoldingMark {
-                mark: format!("{} {receipt:?}", self.commits_of(partition)),
-                committed_us: None,
-            })
+            Some(HoldingMark { mark: format!("{} {receipt:?}", self.commits_of(partition)), committed_us: None })
         };
-        Ok(partitions.iter().map(mark).collect())
+        let marks = {
+            let stored = self.stored.lock().unwrap();
+            partitions.iter().map(|partition| mark(&stored, partition)).collect()
+        };
+        self.marks_fault.as_ref().map_or(Ok(()), |fault| fault(partitions))?;
+        Ok(marks)
     }
 
     fn look(&self, partition: &Partition) -> Result<Look, StoreError> {
