@@ -92,7 +92,7 @@ impl Runner<'_> {
     }
 
     /// Notes what the sink holds, before the first partition is looked at. Without that nothing is taken for done unread.
-    fn note_marks(&self) {
+    pub(super) fn note_marks(&self) {
         if let Err(error) = self.noted.note(self.job.sink, self.partitions) {
             let cause = crate::error_chain(&error);
             self.observer.unavailable(

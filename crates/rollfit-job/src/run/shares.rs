@@ -60,6 +60,8 @@ pub(super) fn may_replace_unread(options: &RunOptions, state: State) -> bool {
 impl Runner<'_> {
     /// Those of `others` that this runner helps with, as far as their marks tell, in its order.
     pub(super) fn to_help(&self, others: Vec<Partition>) -> Vec<Partition> {
+        // A share without partitions has looked at none yet.
+        self.note_marks();
         self.noted.look(self.job.sink, self.partitions);
         let replaces = [State::Done, State::DefinitionChanged, State::Foreign]
             .iter()
