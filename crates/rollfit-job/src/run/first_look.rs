@@ -5,7 +5,7 @@
 
 use super::Outcome;
 use super::Try;
-use super::noted_marks::{Noted, Since};
+use super::noted_marks::{AtStart, Since};
 use super::partition::Runner;
 use super::shares::{is_own, may_replace_unread};
 use crate::activity::{Activity, during};
@@ -50,7 +50,7 @@ impl Runner<'_> {
         if !is_own(self.job, at.partition) && !may_replace_unread(&self.options, self.state_unread(&found)) {
             return Ok(FirstLook::End(Outcome::Unchecked));
         }
-        if matches!(self.noted.noted(at.partition), Noted::Held(_)) {
+        if matches!(self.noted.at_start(at.partition), AtStart::Held(_)) {
             self.done.sees_held(at.partition);
         }
         Ok(FirstLook::Read(found))
@@ -73,13 +73,13 @@ impl Runner<'_> {
         if receipt.definition != self.definition {
             return false;
         }
-        match self.noted.noted(partition) {
-            Noted::Unknown | Noted::Held(_) => false,
-            Noted::Nothing => true,
-            Noted::Mark(_) if self.needs_present_mark(partition) => {
+        match self.noted.at_start(partition) {
+            AtStart::Unknown | AtStart::Held(_) => false,
+            AtStart::Nothing => true,
+            AtStart::Mark(_) if self.needs_present_mark(partition) => {
                 during(Activity::Querying, || self.noted.is_written_now(self.job.sink, partition))
             }
-            Noted::Mark(_) => {
+            AtStart::Mark(_) => {
                 during(Activity::Querying, || self.noted.refresh(self.job.sink, self.partitions));
                 self.noted.since(partition) == Since::Written
             }

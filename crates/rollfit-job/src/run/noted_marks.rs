@@ -25,7 +25,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// What is known of a partition since the run began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Noted {
+pub(super) enum AtStart {
     /// Its mark is not known.
     Unknown,
     /// Somebody had it then; the mark of what there was of it.
@@ -58,7 +58,7 @@ pub(super) struct NotedMarks {
 struct First {
     is_over: bool,
     failed: Option<Instant>,
-    noted: HashMap<Partition, Noted>,
+    noted: HashMap<Partition, AtStart>,
 }
 
 #[derive(Default)]
@@ -82,9 +82,9 @@ impl NotedMarks {
         match first_marks(sink, partitions) {
             Ok((held, marks)) => {
                 let noted = partitions.iter().zip(&marks).map(|(partition, mark)| match mark {
-                    _ if held.contains(partition) => (partition.clone(), Noted::Held(*mark)),
-                    Some(mark) => (partition.clone(), Noted::Mark(*mark)),
-                    None => (partition.clone(), Noted::Nothing),
+                    _ if held.contains(partition) => (partition.clone(), AtStart::Held(*mark)),
+                    Some(mark) => (partition.clone(), AtStart::Mark(*mark)),
+                    None => (partition.clone(), AtStart::Nothing),
                 });
                 *first = First { is_over: true, failed: None, noted: noted.collect() };
                 lock(&self.latest).set(partitions, &marks, begun);
@@ -102,8 +102,8 @@ impl NotedMarks {
     }
 
     /// What is known of a partition since the run began.
-    pub(super) fn noted(&self, partition: &Partition) -> Noted {
-        lock(&self.first).noted.get(partition).copied().unwrap_or(Noted::Unknown)
+    pub(super) fn at_start(&self, partition: &Partition) -> AtStart {
+        lock(&self.first).noted.get(partition).copied().unwrap_or(AtStart::Unknown)
     }
 
     /// From now on the mark of a partition is not known.
@@ -113,7 +113,7 @@ impl NotedMarks {
 
     /// Whether something of a partition was committed since the run began, as the sink says now.
     pub(super) fn is_written_now(&self, sink: &dyn Sink, partition: &Partition) -> bool {
-        let Noted::Mark(mark) = self.noted(partition) else { return false };
+        let AtStart::Mark(mark) = self.at_start(partition) else { return false };
         let now = marks(sink, std::slice::from_ref(partition)).ok();
         now.and_then(|now| now.first().copied().flatten()).is_some_and(|now| now != mark)
     }
@@ -122,10 +122,10 @@ impl NotedMarks {
     pub(super) fn since(&self, partition: &Partition) -> Since {
         let now = lock(&self.latest).marks.get(partition).copied();
         let Some(now) = now else { return Since::Missing };
-        match self.noted(partition) {
-            Noted::Nothing | Noted::Held(None) => Since::Written,
-            Noted::Mark(mark) | Noted::Held(Some(mark)) if mark != now => Since::Written,
-            Noted::Mark(_) | Noted::Held(_) | Noted::Unknown => Since::Kept,
+        match self.at_start(partition) {
+            AtStart::Nothing | AtStart::Held(None) => Since::Written,
+            AtStart::Mark(mark) | AtStart::Held(Some(mark)) if mark != now => Since::Written,
+            AtStart::Mark(_) | AtStart::Held(_) | AtStart::Unknown => Since::Kept,
         }
     }
 
