@@ -2,10 +2,10 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rollfit_job::receipt::Definition;
-use rollfit_job::runners::{BeforeWork, HeldPartition, RunnerName, StoreRunner, check_before_work};
 use rollfit_job::canonical_json::definition_hash;
 use rollfit_job::config::JobConfig;
+use rollfit_job::receipt::Definition;
+use rollfit_job::runners::{BeforeWork, HeldPartition, RunnerName, StoreRunner, check_before_work};
 use rollfit_testkit::market::{config, partition};
 
 use crate::bench::{Bench, MONTHS, transient};

@@ -90,6 +90,7 @@ pub(crate) fn name(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Written { .. } => "written".to_owned(),
         Outcome::WrittenByOther => "written by another".to_owned(),
+        Outcome::Unchecked => "unchecked".to_owned(),
         Outcome::AlreadyDone => "already done".to_owned(),
         Outcome::Waiting => "waiting".to_owned(),
         Outcome::LeftAlone(assessment) => format!("left alone: {}", assessment.state),

@@ -4,11 +4,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rollfit_job::config::Workers;
 use rollfit_job::partition::Partition;
 use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Spent, Try};
 use rollfit_job::runners::{HeldPartition, RunnerName, StoreRunner};
 use rollfit_job::store::StoreError;
-use rollfit_job::config::Workers;
 use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::StoredPartition;
 

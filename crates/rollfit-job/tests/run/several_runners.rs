@@ -140,7 +140,9 @@ fn what_runners_that_die_have_not_done_is_done_by_the_rest() {
         assert!(bench.partitions().iter().all(|partition| bench.sink.commits_of(partition) == 1), "{seed}");
         assert!(bench.sink.claimed.lock().unwrap().is_empty());
         let of_the_first: Vec<String> = ends(&reports[0]).map(name).collect();
-        let is_fine = |name: &String| ["written", "written by another", "already done", "unchecked"].contains(&name.as_str());
+        let is_fine = |name: &String| {
+            ["written", "written by another", "already done", "unchecked"].contains(&name.as_str())
+        };
         assert!(of_the_first.iter().all(is_fine), "{seed}: {of_the_first:?}");
     }
 }

@@ -72,7 +72,8 @@ fn the_own_share_comes_first_and_then_what_is_missing_of_the_others_from_the_oth
     let begun = record.ended.lock().unwrap().clone();
     let (first, rest) = begun.split_at(own.len());
     assert_eq!(first, names(&own), "in the order of the plan");
-    let mut backwards: Vec<String> = names(&bench.partitions()).into_iter().filter(|name| !first.contains(name)).collect();
+    let mut backwards: Vec<String> =
+        names(&bench.partitions()).into_iter().filter(|name| !first.contains(name)).collect();
     backwards.reverse();
     let begins = backwards.iter().position(|name| *name == rest[0]).unwrap();
     backwards.rotate_left(begins);
@@ -156,7 +157,11 @@ fn a_failure_in_another_share_is_told_and_is_not_ones_own() {
     let other = share_of(&bench, shard("1/2"))[0].clone();
     let failing = other.clone();
     bench.sink.write_fault = Some(Box::new(move |partition| {
-        if *partition == failing { Err(rollfit_job::store::StoreError::permanent("disk on fire")) } else { Ok(()) }
+        if *partition == failing {
+            Err(rollfit_job::store::StoreError::permanent("disk on fire"))
+        } else {
+            Ok(())
+        }
     }));
     let report = plain(&bench, "0/2");
     assert!(outcomes(&report).iter().all(|name| name == "written"));
@@ -194,7 +199,10 @@ fn features_of_another_share_are_replaced_only_where_that_is_wanted_and_never_re
     };
     let (bench, own) = done();
     let report = plain(&bench, "0/2");
-    assert_eq!((report.source_reads as usize, others(&report).unchecked), (own, bench.partitions().len() - own));
+    assert_eq!(
+        (report.source_reads as usize, others(&report).unchecked),
+        (own, bench.partitions().len() - own)
+    );
 
     let options = RunOptions { replace: vec![State::DefinitionChanged], ..RunOptions::default() };
     let report = run_share(&bench, "0/2", &options, &Record::default());

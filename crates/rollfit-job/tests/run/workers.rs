@@ -115,7 +115,8 @@ fn each_run_begins_elsewhere_and_goes_on_in_the_order_of_the_plan() {
         let bench = Bench::new(&[("RUN__ORDER", order)], &keys, &MONTHS[..1], 5);
         let record = Record::default();
         bench.run_with(&RunOptions::default(), &record);
-        let begun: Vec<String> = record.ended.lock().unwrap().iter().map(|name| name[..3].to_owned()).collect();
+        let begun: Vec<String> =
+            record.ended.lock().unwrap().iter().map(|name| name[..3].to_owned()).collect();
         let first = keys.iter().position(|key| *key == begun[0]).unwrap();
         let mut wanted = keys.clone();
         wanted.rotate_left(first);

@@ -141,7 +141,10 @@ impl Sink for MemorySink {
     fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
         let mark = |stored: &BTreeMap<String, StoredPartition>, partition| {
             let receipt = &stored.get(&self.output(partition))?.receipt;
-            Some(HoldingMark { mark: format!("{} {receipt:?}", self.commits_of(partition)), committed_us: None })
+            Some(HoldingMark {
+                mark: format!("{} {receipt:?}", self.commits_of(partition)),
+                committed_us: None,
+            })
         };
         let marks = {
             let stored = self.stored.lock().unwrap();
