@@ -172,7 +172,7 @@ impl OpenJob {
         logging::info(&share.sentence(only_here.as_deref().filter(|_| !given.is_of_array_job)));
         if let Some(why) = only_here.filter(|_| given.is_of_array_job) {
             logging::warn(&format!(
-                "each machine of this array job may see another store: {why}; it takes one that all of them share"
+                "{why}: tasks of this array job on other machines do not see this store; use one that all of them reach"
             ));
         }
         self.share = given.share().map(|_| share);

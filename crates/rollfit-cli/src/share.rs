@@ -39,10 +39,10 @@ impl Share {
         }
     }
 
-    /// `shard 3 of 8, from AWS Batch: 42 of 336 partitions`, and why the store may be another one elsewhere.
+    /// `shard 3 of 8, from AWS Batch: 42 of 336 partitions`, and why another machine does not see the store.
     pub(crate) fn sentence(&self, only_here: Option<&str>) -> String {
         let total = self.partitions + self.other_partitions;
-        let only_here = only_here.map(|why| format!("; other machines may see another store: {why}"));
+        let only_here = only_here.map(|why| format!("; {why}"));
         format!(
             "{}: {} of {}{}",
             self.given,

@@ -74,11 +74,14 @@ fn own_definition(open: &OpenJob) -> String {
     RunnerName::of_this_process(&definition_hash(&definition), None).definition.unwrap_or_default()
 }
 
-/// `process 4711 on worker-3 (shard 3/8)`
+/// `rollfit 4711@worker-3 (shard 3/8)`
 fn runner(runner: &StoreRunner) -> String {
+    if runner.name.is_unknown() {
+        return "another process".to_owned();
+    }
     let RunnerName { pid, host, shard, .. } = &runner.name;
     let shard = shard.map(|shard| format!(" (shard {shard})")).unwrap_or_default();
-    format!("process {pid} on {}{shard}", foreign::name(host))
+    format!("rollfit {pid}@{}{shard}", foreign::name(host))
 }
 
 fn at_work(others: &[StoreRunner]) -> String {
@@ -140,13 +143,10 @@ mod tests {
             since_us: None,
             held: Vec::new(),
         };
-        assert_eq!(
-            at_work(&[other(7, None)]),
-            "1 other runner is at work on this store: process 7 on worker-3"
-        );
+        assert_eq!(at_work(&[other(7, None)]), "1 other runner is at work on this store: rollfit 7@worker-3");
         assert_eq!(
             at_work(&[other(7, Some("0/4")), other(8, Some("1/4"))]),
-            "2 other runners are at work on this store: process 7 on worker-3 (shard 0/4) and process 8 on worker-3 (shard 1/4)"
+            "2 other runners are at work on this store: rollfit 7@worker-3 (shard 0/4) and rollfit 8@worker-3 (shard 1/4)"
         );
     }
 }

@@ -136,6 +136,10 @@ mod tests {
         let workers = change("run.workers", Some("8"));
         let told = |header: &Header, now| continued(header, &[&workers], now);
         assert_eq!(
+            told(&header(&["--shard", "3/8", "--no-help"]), HERE).unwrap(),
+            "kill -INT 4711; ROLLFIT_RUN__WORKERS=8 rollfit run --config /srv/fx/rollfit.toml --shard 3/8 --no-help"
+        );
+        assert_eq!(
             told(&header(&["--only", "eurusd", "--stop-within", "5"]), HERE).unwrap(),
             "kill -INT 4711; ROLLFIT_RUN__WORKERS=8 rollfit run --config /srv/fx/rollfit.toml --only eurusd --stop-within 5"
         );
