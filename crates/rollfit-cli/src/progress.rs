@@ -154,7 +154,9 @@ impl Progress {
             }
             Outcome::AlreadyDone => self.log_event(at, "done", false, "nothing to do"),
             Outcome::WrittenByOther => self.log_event(at, "done", false, "another runner has written it"),
-            Outcome::Unchecked => self.log_event(at, "done", false, "left to the runner of its shard"),
+            Outcome::Unchecked => {
+                self.log_event(at, "done", false, "has features, which the runner of its shard checks");
+            }
             Outcome::Waiting => self.log_event(at, "waiting", false, "waiting for its first row"),
             Outcome::LeftAlone(assessment) => {
                 let message = format!("skipped ({}): {}", assessment.state, assessment.cause);

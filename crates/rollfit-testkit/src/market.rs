@@ -31,6 +31,7 @@ w3 = 3
 metrics = ["a2", "r2", "vertex_x"]
 [run]
 lock_wait_s = 0
+order = "plan"
 "#;
 
 /// The job, with other values such as `("RUN__BOUNDARY", "carry")`. Of two values for one name the last counts.

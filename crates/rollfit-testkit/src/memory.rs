@@ -7,7 +7,7 @@ mod source;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::StoreError;
 
-pub use self::sink::{MemorySink, StoredPartition};
+pub use self::sink::{MarksFault, MemorySink, StoredPartition};
 pub use self::source::MemorySource;
 
 /// Returns the error that a partition meets, if it meets one.

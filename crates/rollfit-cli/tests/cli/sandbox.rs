@@ -86,7 +86,8 @@ impl Sandbox {
         Answer::from_command(command)
     }
 
-    /// A program that runs in here with none of our variables but the directory where records of runs go, in here too.
+    /// A program that runs in here with none of our variables but the directory where records of runs go, in here too, and the order of a run:
+    /// by default each begins elsewhere.
     pub(crate) fn in_clean_environment(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
@@ -95,7 +96,7 @@ impl Sandbox {
                 command.env_remove(name.as_ref());
             }
         }
-        command.env("ROLLFIT_STATE_DIR", self.path("state"));
+        command.env("ROLLFIT_STATE_DIR", self.path("state")).env("ROLLFIT_RUN__ORDER", "plan");
         command.current_dir(self.dir()).stdin(Stdio::null());
         command
     }

@@ -470,7 +470,7 @@ fn limits_for_good_neighbours_are_more_than_nothing() {
             assert_error(limit(wrong), &[&format!("[run] {key}"), "more than 0"]);
         }
     }
-    assert_error(changed("# order = \"plan\"", "order = \"size\""), &["[run] order", "largest-first"]);
+    assert_error(changed("# order = \"spread\"", "order = \"size\""), &["[run] order", "largest-first"]);
 }
 
 #[test]

@@ -85,16 +85,13 @@ impl Queue {
         others + waiting.fresh.len() + waiting.held.len()
     }
 
-    /// How long to wait before a held partition is looked at again; nothing while there are others to do. The longer it has taken, the
-    /// less often: many runners may wait for one.
-    pub(super) fn held_pause(&self) -> Duration {
+    /// How long to wait before a held partition is looked at again; none while there are others to do. The longer it has taken, the less
+    /// often it is looked at: many runners may wait for one.
+    pub(super) fn held_pause(&self) -> Option<Duration> {
         const FIRST: Duration = Duration::from_millis(200);
         const LONGEST: Duration = Duration::from_secs(2);
         let waiting = lock(&self.waiting);
-        if !waiting.fresh.is_empty() {
-            return Duration::ZERO;
-        }
         let waited = waiting.held_since.map(|since| since.elapsed()).unwrap_or_default();
-        (waited / 8).clamp(FIRST, LONGEST)
+        waiting.fresh.is_empty().then(|| (waited / 8).clamp(FIRST, LONGEST))
     }
 }

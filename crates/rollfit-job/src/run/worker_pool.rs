@@ -238,10 +238,11 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
-    /// Another runner has the partition: it may take a while.
+    /// Another runner has the partition: it may take a while. Not waited for while there are others to do.
     fn wait_for_holder(&self) {
-        let pause = self.queue.held_pause();
-        during(Activity::Waiting, || self.runner.stop.sleep(pause));
+        if let Some(pause) = self.queue.held_pause() {
+            during(Activity::Waiting, || self.runner.stop.sleep(pause));
+        }
     }
 
     fn retire(&self, worker: usize) {

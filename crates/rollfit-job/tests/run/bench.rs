@@ -82,8 +82,14 @@ impl Bench {
 
 /// What the outcomes of a run are called, in the order of the partitions.
 pub(crate) fn outcomes(report: &RunReport) -> Vec<String> {
-    let name = |outcome: &Outcome| match outcome {
+    report.outcomes.iter().map(|(_, outcome)| name(outcome)).collect()
+}
+
+/// What an outcome is called.
+pub(crate) fn name(outcome: &Outcome) -> String {
+    match outcome {
         Outcome::Written { .. } => "written".to_owned(),
+        Outcome::WrittenByOther => "written by another".to_owned(),
         Outcome::AlreadyDone => "already done".to_owned(),
         Outcome::Waiting => "waiting".to_owned(),
         Outcome::LeftAlone(assessment) => format!("left alone: {}", assessment.state),
@@ -91,8 +97,7 @@ pub(crate) fn outcomes(report: &RunReport) -> Vec<String> {
         Outcome::Failed(error) => format!("failed: {error}"),
         Outcome::Abandoned => "abandoned".to_owned(),
         other => format!("{other:?}"),
-    };
-    report.outcomes.iter().map(|(_, outcome)| name(outcome)).collect()
+    }
 }
 
 /// What a test does when it is told something.

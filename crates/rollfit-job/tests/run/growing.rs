@@ -226,7 +226,7 @@ fn another_runner_that_adds_the_rows_first_leaves_nothing_to_do() {
     other.run();
     let done = other.sink.stored(&partition("a", MONTHS[1]));
     *bench.sink.meanwhile.lock().unwrap() = Some(done.clone());
-    assert_eq!(outcomes(&bench.run()), ["already done"]);
+    assert_eq!(outcomes(&bench.run()), ["written by another"]);
     assert_eq!(bench.sink.stored(&partition("a", MONTHS[1])), done);
     assert_eq!(*bench.sink.appends.lock().unwrap(), [""; 0]);
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 
 mod adopting;
+mod before_work;
 mod bench;
 mod computed;
 mod derived;
@@ -12,8 +13,11 @@ mod fits;
 mod further_columns;
 mod growing;
 mod held;
+mod other_runners;
 mod pending;
 mod planning;
+mod several_runners;
+mod shares;
 mod states;
 mod stopping;
 mod workers;

@@ -87,6 +87,8 @@ fn workers_started_and_retired_while_it_runs_lose_no_partition_and_change_no_bit
 fn the_largest_partitions_are_begun_first_where_that_is_wanted() {
     let begun = |order: &str, hide: Option<&str>| {
         let mut bench = Bench::new(&[("RUN__ORDER", order)], &["a", "b", "c", "d"], &[], 0);
+        // Without a share they would begin anywhere.
+        bench.config.run.shard = Some("0/1".parse().unwrap());
         for (key, rows) in [("a", 20), ("b", 40), ("c", 10), ("d", 30)] {
             bench.source.fill(&partition(key, MONTHS[0]), rows);
         }
@@ -99,8 +101,28 @@ fn the_largest_partitions_are_begun_first_where_that_is_wanted() {
         record.ended.lock().unwrap().iter().map(|name| name[..1].to_owned()).collect::<String>()
     };
     assert_eq!(begun("plan", None), "abcd");
+    assert_eq!(begun("spread", None), "abcd");
     assert_eq!(begun("largest-first", None), "bdac");
     assert_eq!(begun("largest-first", Some("m1_b")), "dbac", "one that cannot be asked keeps its place");
+}
+
+#[test]
+fn each_run_begins_elsewhere_and_goes_on_in_the_order_of_the_plan() {
+    let keys: Vec<String> = (0..40).map(|at| format!("k{at:02}")).collect();
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let mut firsts = std::collections::BTreeSet::new();
+    for order in ["spread", "spread", "spread", "spread", "largest-first", "largest-first"] {
+        let bench = Bench::new(&[("RUN__ORDER", order)], &keys, &MONTHS[..1], 5);
+        let record = Record::default();
+        bench.run_with(&RunOptions::default(), &record);
+        let begun: Vec<String> = record.ended.lock().unwrap().iter().map(|name| name[..3].to_owned()).collect();
+        let first = keys.iter().position(|key| *key == begun[0]).unwrap();
+        let mut wanted = keys.clone();
+        wanted.rotate_left(first);
+        assert_eq!(begun, wanted, "{order}");
+        firsts.insert(first);
+    }
+    assert!(firsts.len() > 1, "six of forty in the same place: {firsts:?}");
 }
 
 #[test]
@@ -126,9 +148,9 @@ fn a_run_that_may_write_next_to_nothing_holds_itself_back_and_still_heeds_a_stop
 fn a_store_that_panics_when_it_is_asked_again_fails_its_partition_and_ends_the_run() {
     let mut bench = Bench::new(&[("RUN__LOCK_WAIT_S", "30")], &["a"], &MONTHS[..2], 20);
     bench.sink.held.lock().unwrap().insert("a/2017-01".to_owned(), 1);
-    let claims = AtomicUsize::new(0);
-    bench.sink.claim_fault = Some(Box::new(move |partition| {
-        let is_again = partition.to_string() == "a 2017-01" && claims.fetch_add(1, Ordering::SeqCst) > 0;
+    let looks = AtomicUsize::new(0);
+    bench.sink.look_fault = Some(Box::new(move |partition| {
+        let is_again = partition.to_string() == "a 2017-01" && looks.fetch_add(1, Ordering::SeqCst) > 0;
         assert!(!is_again, "a defect");
         Ok(())
     }));

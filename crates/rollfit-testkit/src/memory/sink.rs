@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{ColumnTypes, Receipt};
+use rollfit_job::runners::StoreRunner;
 use rollfit_job::store::{
-    Claim, FeatureReader, FeatureTile, Found, Grouping, HoldingMark, Rounding, Sink, Slot, StoreError, Write,
+    Claim, FeatureReader, FeatureTile, Found, Grouping, HoldingMark, Look, Rounding, Sink, Slot, StoreError,
+    Write,
 };
 
 use super::PlantedFault;
@@ -34,8 +36,10 @@ pub struct MemorySink {
     pub newer: Mutex<Vec<String>>,
     /// Outputs that are claimed now.
     pub claimed: Mutex<BTreeSet<String>>,
-    /// How many claims of a partition find it held.
+    /// How many looks and claims of a partition find it held.
     pub held: Mutex<BTreeMap<String, usize>>,
+    /// What a look meets.
+    pub look_fault: Option<PlantedFault>,
     /// What a claim meets.
     pub claim_fault: Option<PlantedFault>,
     /// What a write of a tile meets.
@@ -58,12 +62,57 @@ pub struct MemorySink {
     pub types: Option<Vec<ColumnTypes>>,
     /// The partitions to which rows were added, in order.
     pub appends: Mutex<Vec<String>>,
+    /// How often each output was committed.
+    pub commits: Mutex<BTreeMap<String, u64>>,
+    /// The runners that are said to be at work.
+    pub runners: Mutex<Vec<StoreRunner>>,
+    /// How far its clock is, in microseconds since 1970; none where it has none.
+    pub clock_us: Option<i64>,
+    /// Why it is another store on another machine.
+    pub only_here: Option<String>,
+    /// What the question for marks meets; the partitions are those that are asked for.
+    pub marks_fault: Option<MarksFault>,
+    /// What happens before each step of a runner: a look, a claim, what is found under it, a commit.
+    pub before_step: Option<Box<dyn Fn() + Send + Sync>>,
 }
+
+/// Returns the error that a question for marks meets, if it meets one.
+pub type MarksFault = Box<dyn Fn(&[Partition]) -> Result<(), StoreError> + Send + Sync>;
 
 impl MemorySink {
     /// Returns what is committed of a partition, which there must be.
     pub fn stored(&self, partition: &Partition) -> StoredPartition {
         self.stored.lock().unwrap()[&self.output(partition)].clone()
+    }
+
+    /// Puts in what another runner commits of a partition.
+    pub fn put(&self, partition: &Partition, stored: StoredPartition) {
+        self.note_commit(&self.output(partition));
+        self.stored.lock().unwrap().insert(self.output(partition), stored);
+    }
+
+    /// Returns how often a partition was committed.
+    pub fn commits_of(&self, partition: &Partition) -> u64 {
+        self.commits.lock().unwrap().get(&self.output(partition)).copied().unwrap_or(0)
+    }
+
+    fn note_commit(&self, output: &str) {
+        *self.commits.lock().unwrap().entry(output.to_owned()).or_default() += 1;
+    }
+
+    fn step(&self) {
+        self.before_step.iter().for_each(|act| act());
+    }
+
+    /// Who has a partition; one less finds it held from now on.
+    fn holder(&self, output: &str) -> Option<String> {
+        if let Some(left) = self.held.lock().unwrap().get_mut(output)
+            && *left > 0
+        {
+            *left -= 1;
+            return Some("another runner".to_owned());
+        }
+        self.claimed.lock().unwrap().contains(output).then(|| "another worker".to_owned())
     }
 
     /// Returns all that is committed, by output.
@@ -90,12 +139,37 @@ impl Sink for MemorySink {
     }
 
     fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
+        self.marks_fault.as_ref().map_or(Ok(()), |fault| fault(partitions))?;
         let stored = self.stored.lock().unwrap();
         let mark = |partition| {
             let receipt = &stored.get(&self.output(partition))?.receipt;
-            Some(HoldingMark { mark: format!("{receipt:?}"), committed_us: None })
+            Some(HoldingMark {
+                mark: format!("{} {receipt:?}", self.commits_of(partition)),
+                committed_us: None,
+            })
         };
         Ok(partitions.iter().map(mark).collect())
+    }
+
+    fn look(&self, partition: &Partition) -> Result<Look, StoreError> {
+        self.step();
+        self.look_fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
+        match self.holder(&self.output(partition)) {
+            Some(holder) => Ok(Look::Held(holder)),
+            None => self.found(partition).map(Look::Free),
+        }
+    }
+
+    fn runners(&self, _: &[Partition]) -> Result<Vec<StoreRunner>, StoreError> {
+        Ok(self.runners.lock().unwrap().clone())
+    }
+
+    fn clock_us(&self) -> Result<Option<i64>, StoreError> {
+        Ok(self.clock_us)
+    }
+
+    fn only_here(&self) -> Option<String> {
+        self.only_here.clone()
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
@@ -120,19 +194,17 @@ impl Sink for MemorySink {
         };
         self.claims.lock().unwrap().push(partition.to_string());
         self.claim_fault.as_ref().map_or(Ok(()), |fault| fault(partition))?;
-        if let Some(left) = self.held.lock().unwrap().get_mut(&self.output(partition))
-            && *left > 0
-        {
-            *left -= 1;
-            return Ok(Claim::Held("another runner".to_owned()));
-        }
+        self.step();
         let output = self.output(partition);
+        if let Some(holder) = self.holder(&output) {
+            return Ok(Claim::Held(holder));
+        }
         if !self.claimed.lock().unwrap().insert(output.clone()) {
             return Ok(Claim::Held("another worker".to_owned()));
         }
         let lock = OutputLock { sink: self, output };
         if let Some(other) = self.meanwhile.lock().unwrap().take() {
-            self.stored.lock().unwrap().insert(self.output(partition), other);
+            self.put(partition, other);
         }
         let slot = MemorySlot {
             sink: self,
@@ -204,6 +276,7 @@ struct MemorySlot<'a> {
 
 impl Slot for MemorySlot<'_> {
     fn found(&mut self) -> Result<Found, StoreError> {
+        self.sink.step();
         self.sink.found(&self.partition)
     }
 
@@ -250,6 +323,7 @@ impl Slot for MemorySlot<'_> {
         let output = self.sink.output(&self.partition);
         self.sink.foreign.lock().unwrap().retain(|other| *other != output);
         self.sink.stored.lock().unwrap().get_mut(&output).unwrap().receipt = receipt.clone();
+        self.sink.note_commit(&output);
         Ok(())
     }
 
@@ -257,6 +331,7 @@ impl Slot for MemorySlot<'_> {
         self.sink.commit_fault.as_ref().map_or(Ok(()), |fault| fault(&self.partition))?;
         let output = self.sink.output(&self.partition);
         self.sink.foreign.lock().unwrap().retain(|other| *other != output);
+        self.sink.step();
         let bytes = 8 * self.rows.len() as u64;
         let mut new =
             StoredPartition { receipt: receipt.clone(), instants_us: self.instants_us, rows: self.rows };
@@ -268,6 +343,7 @@ impl Slot for MemorySlot<'_> {
             new.instants_us.splice(0..0, before.instants_us);
             new.rows.splice(0..0, before.rows);
         }
+        self.sink.note_commit(&output);
         stored.insert(output, new);
         Ok(bytes)
     }
