@@ -2,6 +2,7 @@
 
 mod adopt;
 pub(crate) mod analyze;
+mod before_work;
 pub(crate) mod check;
 mod checks;
 mod compare;
@@ -9,6 +10,7 @@ mod demo;
 mod doctor;
 mod drop;
 mod follow;
+mod help_summary;
 mod import;
 mod init;
 mod metrics;
@@ -18,6 +20,7 @@ pub(crate) mod run;
 mod schema;
 mod status;
 mod switch;
+mod undone;
 mod unfilled;
 mod verify;
 

@@ -49,6 +49,7 @@ mod reference_data;
 mod rot;
 mod running;
 mod sandbox;
+mod shards;
 mod signals;
 mod states;
 mod status;

@@ -20,6 +20,9 @@ pub(crate) const ROLLFIT: &str = env!("CARGO_BIN_EXE_rollfit");
 /// A user that no password file knows.
 pub(crate) const UNKNOWN_UID: u32 = 54_321;
 
+/// What the names of variables begin with that mean something to the executable: its own, and those of tasks of array jobs.
+const OUR_VARIABLES: [&str; 4] = ["ROLLFIT_", "JOB_COMPLETION_", "AWS_BATCH_JOB_ARRAY_", "SLURM_ARRAY_TASK_"];
+
 /// A directory that goes away with the test.
 pub(crate) struct Sandbox {
     dir: TempDir,
@@ -88,8 +91,9 @@ impl Sandbox {
     pub(crate) fn in_clean_environment(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("ROLLFIT_") {
-                command.env_remove(name);
+            let name = name.to_string_lossy();
+            if OUR_VARIABLES.iter().any(|prefix| name.starts_with(prefix)) {
+                command.env_remove(name.as_ref());
             }
         }
         command.env("ROLLFIT_STATE_DIR", self.path("state")).env("ROLLFIT_RUN__ORDER", "plan");

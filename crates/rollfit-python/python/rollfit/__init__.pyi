@@ -241,6 +241,8 @@ def run(
     workers: int | str | None = None,
     replace: _State | Iterable[_State] | None = None,
     force: bool = False,
+    shard: str | None = None,
+    no_help: bool = False,
     stop_within: int | None = None,
     metrics_file: _Path | None = None,
     trace: _Path | None = None,

@@ -32,6 +32,11 @@ use crate::error::{ErrorKind, from_failure};
 ///     Also replace partitions in these states: `"definition-changed"`, `"foreign"`, `"shrunk"`.
 /// force : bool
 ///     Also rewrite partitions that are done.
+/// shard : str, optional
+///     The share of the job that is this machine's, from 0: `"3/8"` is the fourth of eight, `"0/1"` the whole job. Without it as
+///     `ROLLFIT_SHARD` or an array job says. After its own share the run helps with what is missing of the others.
+/// no_help : bool
+///     With a shard, stop after its partitions.
 /// stop_within : int, optional
 ///     After Ctrl-C, roll back partitions that do not finish within these seconds.
 /// metrics_file, trace : str or path, optional
@@ -64,8 +69,8 @@ use crate::error::{ErrorKind, from_failure};
 /// Messages go to the logger `rollfit` of `logging`. No handler of signals is installed, and threads other than the main one, which gets
 /// Ctrl-C, may run jobs too, several at once. Do not fork while a run is in progress.
 #[pyfunction]
-#[pyo3(signature = (config=None, *, only=None, workers=None, replace=None, force=false, stop_within=None, metrics_file=None,
-    trace=None, progress=None, check=true))]
+#[pyo3(signature = (config=None, *, only=None, workers=None, replace=None, force=false, shard=None, no_help=false,
+    stop_within=None, metrics_file=None, trace=None, progress=None, check=true))]
 #[expect(clippy::too_many_arguments, reason = "the options of the command, by name")]
 pub(crate) fn run(
     py: Python<'_>,
@@ -74,6 +79,8 @@ pub(crate) fn run(
     workers: Option<Bound<'_, PyAny>>,
     replace: Option<Bound<'_, PyAny>>,
     force: bool,
+    shard: Option<String>,
+    no_help: bool,
     stop_within: Option<i64>,
     metrics_file: Option<PathBuf>,
     trace: Option<PathBuf>,
@@ -86,6 +93,8 @@ pub(crate) fn run(
     options.add_each("replace", replace.as_ref())?;
     options.add_workers(workers.as_ref())?;
     options.0.extend(force.then(|| "--force".into()));
+    options.0.extend(shard.map(|shard| format!("--shard={shard}").into()));
+    options.0.extend(no_help.then(|| "--no-help".into()));
     options.0.extend(stop_within.map(|seconds| format!("--stop-within={seconds}").into()));
     options.add_path("--metrics-file", metrics_file);
     options.add_path("--trace", trace);

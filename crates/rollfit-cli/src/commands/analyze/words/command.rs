@@ -12,7 +12,8 @@ use rollfit_job::record::Header;
 use crate::commands::analyze::run_now::RunNow;
 
 /// The options that a record of anybody may bring into a command, each with whether a value follows.
-const OPTIONS: [(&str, bool); 3] = [("--only", true), ("--replace", true), ("--follow", false)];
+const OPTIONS: [(&str, bool); 5] =
+    [("--only", true), ("--shard", true), ("--replace", true), ("--no-help", false), ("--follow", false)];
 /// Those that are of use to who started the run, and name files or times of his.
 const OWN_OPTIONS: [(&str, bool); 3] =
     [("--poll-interval", true), ("--stop-within", true), ("--metrics-file", true)];
@@ -134,6 +135,10 @@ mod tests {
     fn a_run_is_stopped_and_continued_with_the_change() {
         let workers = change("run.workers", Some("8"));
         let told = |header: &Header, now| continued(header, &[&workers], now);
+        assert_eq!(
+            told(&header(&["--shard", "3/8", "--no-help"]), HERE).unwrap(),
+            "kill -INT 4711; ROLLFIT_RUN__WORKERS=8 rollfit run --config /srv/fx/rollfit.toml --shard 3/8 --no-help"
+        );
         assert_eq!(
             told(&header(&["--only", "eurusd", "--stop-within", "5"]), HERE).unwrap(),
             "kill -INT 4711; ROLLFIT_RUN__WORKERS=8 rollfit run --config /srv/fx/rollfit.toml --only eurusd --stop-within 5"
