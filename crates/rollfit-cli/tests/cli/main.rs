@@ -52,6 +52,7 @@ mod sandbox;
 mod signals;
 mod states;
 mod status;
+mod status_store;
 mod trace;
 mod tree;
 mod two_runners;

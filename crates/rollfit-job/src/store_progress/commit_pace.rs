@@ -59,8 +59,7 @@ impl CommitPace {
         };
         let start_us = now_us.saturating_sub(micros(window));
         // Whoever commits now was at work all the time, if somebody was in the time before.
-        let was_at_work =
-            first > 0 && commits[first - 1].0 > start_us.saturating_sub(micros(window));
+        let was_at_work = first > 0 && commits[first - 1].0 > start_us.saturating_sub(micros(WINDOW));
         let (lately, start_us) = match was_at_work {
             true => (&commits[first..], start_us),
             // The first commit says when the work began, and not how fast it goes.
