@@ -70,7 +70,15 @@ fn a_look_says_who_has_a_partition_or_what_there_is_of_it_and_changes_nothing() 
     let before = tree_whole(dir.path());
     let who = held(open(dir.path()).look(&first()).unwrap());
     let own = RunnerName::of_job(&config());
-    assert_eq!(who, format!("rollfit {}@{}, which has locked {}", own.pid, own.host, dir.path().join(PART_DIR).join(".lock").display()));
+    assert_eq!(
+        who,
+        format!(
+            "rollfit {}@{}, which has locked {}",
+            own.pid,
+            own.host,
+            dir.path().join(PART_DIR).join(".lock").display()
+        )
+    );
     assert_eq!(tree_whole(dir.path()), before);
     drop(slot);
     run_undisturbed(dir.path());
@@ -145,7 +153,11 @@ fn claim_until(dir: &Path, wanted: usize, inside: &Path) -> usize {
 /// The test below in another process, in this directory.
 fn claimer(dir: &Path) -> Child {
     Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "claimers_that_look_have_the_partition_one_at_a_time_and_all_get_it", "--nocapture"])
+        .args([
+            "--exact",
+            "claimers_that_look_have_the_partition_one_at_a_time_and_all_get_it",
+            "--nocapture",
+        ])
         .env("ROLLFIT_TEST_CLAIM_IN", dir)
         .stdout(Stdio::null())
         .spawn()
@@ -227,7 +239,8 @@ fn a_lock_that_is_no_file_is_an_error_that_names_it() {
     let dir = market();
     fs::create_dir_all(dir.path().join(PART_DIR)).unwrap();
     std::os::unix::fs::symlink("nowhere", dir.path().join(PART_DIR).join(".lock")).unwrap();
-    for error in [open(dir.path()).look(&first()).unwrap_err(), open(dir.path()).runners(&all()).unwrap_err()] {
+    for error in [open(dir.path()).look(&first()).unwrap_err(), open(dir.path()).runners(&all()).unwrap_err()]
+    {
         let told = rollfit_job::error_chain(&error);
         support::assert_says(&told, &["month=2017-01/.lock", "it is a link"]);
     }

@@ -51,7 +51,8 @@ fn nearly_done() -> Sandbox {
 fn runners_on_all_machines_are_shown_with_what_they_have() {
     let sandbox = Sandbox::imported(&KEYS, &MONTHS);
     let lock = hold(&sandbox, "eurusd", "2017-03", "rollfit 4711@worker-3 1a2b3c4d 3/8");
-    let mut running = Running::start(sandbox.command(&["run", "--json", "--log-format", "json", "--workers", "1"]));
+    let mut running =
+        Running::start(sandbox.command(&["run", "--json", "--log-format", "json", "--workers", "1"]));
     for _ in 1..KEYS.len() * MONTHS.len() {
         running.wait_for_stage("written");
     }
@@ -64,7 +65,10 @@ fn runners_on_all_machines_are_shown_with_what_they_have() {
     assert_eq!(runner["held"][0]["partition"]["month"], "2017-03");
     assert_eq!((&runner["held"][0]["is_long"], &store["is_at_work"]), (&false.into(), &true.into()));
     assert!(runner["held"][0]["held_s"].as_f64().unwrap() < 600.0);
-    assert!(store["rows"].as_u64().unwrap() > 0 && store["pace"]["rows_per_s"].as_f64().unwrap() > 0.0, "{store}");
+    assert!(
+        store["rows"].as_u64().unwrap() > 0 && store["pace"]["rows_per_s"].as_f64().unwrap() > 0.0,
+        "{store}"
+    );
     sandbox.run(&["status", "--store"]).exits(0).says(&[
         "6 partitions: 5 done, 1 missing, 0 of another definition",
         "1 runner has 1 partition; last commit ",
@@ -84,7 +88,8 @@ fn a_runner_that_works_is_seen_by_its_own_name() {
     let mut running = job.start(&["run"]);
     running.wait_for_stage("write");
     // Between two partitions it has none.
-    let store = (0..100).map(|_| elsewhere(&job.sandbox)).find(|store| !store["runners"][0].is_null()).unwrap();
+    let store =
+        (0..100).map(|_| elsewhere(&job.sandbox)).find(|store| !store["runners"][0].is_null()).unwrap();
     let runner = &store["runners"][0];
     assert_eq!((&runner["pid"], &runner["is_other_definition"]), (&running.id().into(), &false.into()));
     assert!(runner["definition"].as_str().unwrap().len() == 8 && runner["shard"].is_null(), "{runner}");
@@ -97,7 +102,13 @@ fn a_runner_that_works_is_seen_by_its_own_name() {
 fn the_eta_follows_from_when_the_last_partitions_were_committed() {
     let sandbox = nearly_done();
     let (key, others) = (KEYS[0], KEYS[1]);
-    let ages = [(key, MONTHS[0], 7200), (key, MONTHS[1], 120), (key, MONTHS[2], 90), (others, MONTHS[0], 60), (others, MONTHS[1], 30)];
+    let ages = [
+        (key, MONTHS[0], 7200),
+        (key, MONTHS[1], 120),
+        (key, MONTHS[2], 90),
+        (others, MONTHS[0], 60),
+        (others, MONTHS[1], 30),
+    ];
     committed(&sandbox, &ages);
     let _lock = hold(&sandbox, others, MONTHS[2], "rollfit 4711@worker-3");
     let store = elsewhere(&sandbox);
@@ -116,7 +127,11 @@ fn where_nobody_is_at_work_no_eta_is_told_and_watching_ends() {
     committed(&sandbox, &all[..5]);
     let before = Tree::read(&sandbox.path("fx"));
     let watched = sandbox.run(&["status", "--store", "--watch"]).exits(0);
-    watched.says(&["5 done, 1 missing", "ETA not known: nobody works on it", "no runner is at work; last commit 2.0 h ago"]);
+    watched.says(&[
+        "5 done, 1 missing",
+        "ETA not known: nobody works on it",
+        "no runner is at work; last commit 2.0 h ago",
+    ]);
     let json = sandbox.run(&["status", "--store", "--watch", "--json"]).exits(0).json();
     assert_eq!((&json["store"]["is_at_work"], &json["store"]["remaining_s"]), (&false.into(), &Value::Null));
     before.is_untouched(&sandbox.path("fx"));

@@ -17,7 +17,9 @@ const TOGETHER: usize = 128;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HoldingKind {
     /// A receipt of this definition, of so many rows.
-    Done { rows: u64 },
+    Done {
+        rows: u64,
+    },
     DefinitionChanged,
     Missing,
     Foreign,
@@ -60,7 +62,13 @@ pub struct StoreWatcher<'a> {
 
 impl<'a> StoreWatcher<'a> {
     /// Nothing is looked at yet. Receipts are read on so many threads.
-    pub fn new(sink: &'a dyn Sink, partitions: &'a [Partition], definition: Definition, absence: Absence, workers: usize) -> Self {
+    pub fn new(
+        sink: &'a dyn Sink,
+        partitions: &'a [Partition],
+        definition: Definition,
+        absence: Absence,
+        workers: usize,
+    ) -> Self {
         let watched = vec![Watched::default(); partitions.len()];
         Self { sink, partitions, definition, absence, workers, watched }
     }
@@ -92,7 +100,8 @@ impl<'a> StoreWatcher<'a> {
             runners,
         };
         let left = self.watched.iter().filter(|watched| watched.is_left()).count() as u64;
-        let remaining = pace.filter(|_| left > 0 && progress.is_at_work()).and_then(|pace| pace.remaining(left));
+        let remaining =
+            pace.filter(|_| left > 0 && progress.is_at_work()).and_then(|pace| pace.remaining(left));
         Ok(StoreProgress { remaining, ..progress })
     }
 
@@ -100,9 +109,8 @@ impl<'a> StoreWatcher<'a> {
     fn read_receipts(&mut self, is_over: impl Fn() -> bool + Sync) {
         let order = self.unread();
         let batches: Vec<&[usize]> = order.chunks(TOGETHER).collect();
-        let read = for_each(&batches, self.workers, |batch| {
-            if is_over() { Vec::new() } else { self.kinds(batch) }
-        });
+        let read =
+            for_each(&batches, self.workers, |batch| if is_over() { Vec::new() } else { self.kinds(batch) });
         for (at, kind) in batches.iter().zip(read).flat_map(|(batch, kinds)| batch.iter().zip(kinds)) {
             self.watched[*at].kind = Some(kind);
         }

@@ -94,7 +94,9 @@ fn runner_line(shown: &Shown<'_>, runner: &StoreRunner) -> String {
     let progress = shown.progress;
     let mut what = vec![name(runner)];
     what.extend(runner.name.shard.map(|shard| format!("shard {shard}")));
-    what.extend(shown.other_definition(&runner.name).map(|other| format!("computes another definition, {other}")));
+    what.extend(
+        shown.other_definition(&runner.name).map(|other| format!("computes another definition, {other}")),
+    );
     what.extend(runner.address.as_ref().map(|address| format!("from {address}")));
     let since_s = runner.since_us.map(|since| progress.now_us.saturating_sub(since).max(0) as f64 / 1e6);
     what.extend(since_s.map(|s| format!("at work for {}", time(s))));
