@@ -196,7 +196,10 @@ pub(crate) struct StatusArguments {
     /// Only runs of this configuration
     #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Refresh every second until the run ends
+    /// Show what the store shows: all runners on all machines, and the progress of the whole job
+    #[arg(long, conflicts_with = "run")]
+    pub(crate) store: bool,
+    /// Refresh every second until the run ends; with --store every 2 s until nobody is at work
     #[arg(long)]
     pub(crate) watch: bool,
 }

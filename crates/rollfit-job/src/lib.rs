@@ -49,6 +49,7 @@ pub mod state;
 pub mod stop_signal;
 pub mod store;
 mod store_error;
+pub mod store_progress;
 pub mod stored_features;
 pub mod unfilled;
 pub mod verify;

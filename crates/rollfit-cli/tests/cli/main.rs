@@ -53,6 +53,7 @@ mod shards;
 mod signals;
 mod states;
 mod status;
+mod status_store;
 mod trace;
 mod tree;
 mod two_runners;

@@ -1,9 +1,12 @@
 //! `rollfit status`: the progress of a running job, or the result of the last run. Without a record here, because another
-//! user or another machine ran the job, it counts the receipts in the store.
+//! user or another machine ran the job, it counts the receipts in the store. With `--store` it shows what all runners on all machines do.
 
 mod print;
 mod receipts;
 mod run;
+mod store;
+mod store_document;
+mod store_words;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -27,6 +30,9 @@ struct StatusDocument<'a> {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Result<Exit, Failure> {
+    if arguments.store {
+        return store::run(global, arguments);
+    }
     let state = StateDir::open();
     let records = chosen(&state, arguments)?;
     if records.is_empty() {

@@ -1,11 +1,10 @@
-//! [`Receipts`]: what the store itself shows of a job: which partitions have a receipt.
+//! [`Receipts`]: what the store itself shows of a job that left no record here: which partitions have a receipt.
 //!
 //! Invariants: no source is read. `rollfit plan` shows whether a partition's source has changed since.
 
-use rollfit_job::absence::Absence;
-use rollfit_job::receipt::Definition;
-use rollfit_job::store::Found;
+use rollfit_job::store_progress::HoldingCounts;
 
+use super::store::watcher;
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;
 use crate::format;
@@ -13,58 +12,48 @@ use crate::open::OpenJob;
 use crate::output;
 
 /// How many partitions have what.
-#[derive(Default, serde::Serialize)]
+#[derive(serde::Serialize)]
 pub(super) struct Receipts {
     sink: String,
-    partitions: usize,
-    /// With a receipt of this definition.
-    done: usize,
-    /// With a receipt of another definition.
-    definition_changed: usize,
-    missing: usize,
-    /// With features that rollfit did not write.
-    foreign: usize,
-    /// With features that a later version of rollfit wrote.
-    newer: usize,
-    /// That cannot be read now.
-    unreadable: usize,
+    #[serde(flatten)]
+    counts: HoldingCounts,
 }
 
 impl Receipts {
     /// Looks at the store of a configuration.
     pub(super) fn count(config: ConfigArguments) -> Result<Self, Failure> {
-        let select = SelectArguments { config, only: Vec::new(), workers: None, shard: None };
-        let open = OpenJob::to_read(&select, None)?;
-        let definition = Definition::from_config(&open.config);
-        let mut receipts =
-            Self { sink: open.sink.place(), partitions: open.partitions.len(), ..Self::default() };
-        let absence = Absence::new(open.config.run.retry_for);
-        for partition in &open.partitions {
-            match absence.look(|| open.sink.found(partition)) {
-                Ok(Found::Ours(receipt)) if *receipt.definition == definition => receipts.done += 1,
-                Ok(Found::Ours(_)) => receipts.definition_changed += 1,
-                Ok(Found::Nothing) => receipts.missing += 1,
-                Ok(Found::Foreign(_)) => receipts.foreign += 1,
-                Ok(Found::Newer(_)) => receipts.newer += 1,
-                Err(_) => receipts.unreadable += 1,
-            }
-        }
-        Ok(receipts)
+        let open = open(config)?;
+        let counts = watcher(&open).look(None)?.counts;
+        Ok(Self { sink: open.sink.place(), counts })
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line("No run of this job left a record here; the receipts in the store show:")?;
-        output::line(&format!(
-            "{}: {} done, {} missing, {} of another definition, {} foreign, {} newer, {} unreadable, in {}",
-            format::plural(self.partitions, "partition"),
-            self.done,
-            self.missing,
-            self.definition_changed,
-            self.foreign,
-            self.newer,
-            self.unreadable,
-            self.sink
-        ))?;
+        output::line(&counted(&self.counts, &self.sink))?;
         Ok(())
     }
+}
+
+/// The whole job of a configuration, to be looked at.
+pub(super) fn open(config: ConfigArguments) -> Result<OpenJob, Failure> {
+    OpenJob::to_read(&SelectArguments { config, only: Vec::new(), workers: None, shard: None }, None)
+}
+
+/// How many partitions have what, on one line.
+pub(super) fn counted(counts: &HoldingCounts, sink: &str) -> String {
+    let unread = match counts.unread {
+        0 => String::new(),
+        unread => format!(", {} not looked at yet", format::count(unread)),
+    };
+    let number = format::count;
+    format!(
+        "{}: {} done, {} missing, {} of another definition, {} foreign, {} newer, {} unreadable{unread}, in {sink}",
+        format::plural(usize::try_from(counts.partitions).unwrap_or(usize::MAX), "partition"),
+        number(counts.done),
+        number(counts.missing),
+        number(counts.definition_changed),
+        number(counts.foreign),
+        number(counts.newer),
+        number(counts.unreadable),
+    )
 }
