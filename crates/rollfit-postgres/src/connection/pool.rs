@@ -2,7 +2,8 @@
 //!
 //! Invariants: never more sessions than the budget. If the server reports that it is full, the budget shrinks and
 //! work continues with the open sessions. Every half minute the pool tries one more. Where the budget becomes smaller because another runner
-//! came, sessions beyond it are closed once nobody uses them, never before.
+//! came, sessions beyond it are closed once nobody uses them, never before. As long as there are others, one session is for the monitor, which
+//! would else not see them go.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -45,6 +46,8 @@ struct Sessions {
     shrunk_at: Option<Instant>,
     /// Whether other runners share what the server can spare: it may be full until they have seen this one.
     is_shared: bool,
+    /// How many wait for a session for a quick query.
+    spare_wanted: usize,
 }
 
 /// A borrowed session. On drop it returns to the pool, or is closed if it is broken.
@@ -63,7 +66,7 @@ impl Pool {
     /// Returns a pool with a budget of one session; [`Pool::set_budget`] raises it.
     pub(crate) fn new(options: ConnectOptions, reply_timeout: Duration) -> Arc<Self> {
         let sessions =
-            Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None, is_shared: false };
+            Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None, is_shared: false, spare_wanted: 0 };
         Arc::new_cyclic(|pool| Self {
             options,
             reply_timeout,
@@ -209,7 +212,7 @@ impl Pool {
     fn take_slot(&self) -> SessionSlot {
         let mut state = self.lock();
         loop {
-            if let Some(slot) = state.slot() {
+            if let Some(slot) = state.slot_of_worker() {
                 return slot;
             }
             state = waiting(|| unpoisoned(self.freed.wait(state)));
@@ -221,9 +224,21 @@ impl Pool {
         if let Some(slot) = state.slot() {
             return Some(slot);
         }
-        let freed = self.freed.wait_timeout(state, wait_max);
-        state = unpoisoned(freed).0;
-        state.slot()
+        // Those who would take what is returned wait on the same signal, so each return is looked at.
+        state.spare_wanted += 1;
+        let until = Instant::now() + wait_max;
+        let slot = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            state = unpoisoned(self.freed.wait_timeout(state, left)).0;
+            let slot = state.slot();
+            if slot.is_some() || Instant::now() >= until {
+                break slot;
+            }
+        };
+        state.spare_wanted -= 1;
+        drop(state);
+        self.freed.notify_all();
+        slot
     }
 
     /// Continues with the other sessions, if there are any.
@@ -250,7 +265,7 @@ impl Pool {
 
     fn free_slot(&self) {
         self.lock().open -= 1;
-        self.freed.notify_one();
+        self.freed.notify_all();
     }
 
     fn give_back(&self, mut session: Session) {
@@ -261,7 +276,7 @@ impl Pool {
         } else {
             state.open -= 1;
         }
-        self.freed.notify_one();
+        self.freed.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Sessions> {
@@ -270,6 +285,16 @@ impl Pool {
 }
 
 impl Sessions {
+    /// Returns a free seat for a worker. Beside other runners the last one is left to the monitor or, where there is no other, to it first.
+    fn slot_of_worker(&mut self) -> Option<SessionSlot> {
+        let in_use = self.open - self.idle.len();
+        let is_left_out = match self.limit {
+            1 => self.spare_wanted > 0,
+            limit => in_use + 1 >= limit,
+        };
+        if self.is_shared && is_left_out { None } else { self.slot() }
+    }
+
     /// Returns a free seat.
     fn slot(&mut self) -> Option<SessionSlot> {
         while let Some(session) = self.idle.pop() {
