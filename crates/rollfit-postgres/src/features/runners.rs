@@ -19,7 +19,8 @@ const SESSIONS: &str = "
     SELECT a.pid, a.application_name, host(a.client_addr), a.usename::text,
            (extract(epoch FROM a.backend_start) * 1000000)::bigint, (extract(epoch FROM a.xact_start) * 1000000)::bigint,
            p.bytes_processed
-    FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)
+    FROM pg_catalog.pg_stat_activity a LEFT JOIN pg_catalog.pg_stat_progress_copy p
+        ON p.pid = a.pid AND p.command = 'COPY FROM'
     WHERE a.datname = current_database() AND a.application_name LIKE 'rollfit %'
     ORDER BY a.application_name, a.pid";
 
