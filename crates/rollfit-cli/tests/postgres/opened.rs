@@ -42,6 +42,18 @@ impl Opened {
         let name = format!("opened {}", NEXT.fetch_add(1, Ordering::Relaxed));
         let join = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{join}application_name={}", name.replace(' ', "%20"));
+        Self::with_url(workload, url, settings, purpose)
+    }
+
+    /// A store whose sessions have the name of a runner, by default that of this process.
+    pub(crate) fn as_runner(workload: &Workload<'_>, name: Option<&str>) -> Self {
+        let url = workload.database.url();
+        let join = if url.contains('?') { '&' } else { '?' };
+        let name = name.map(|name| format!("{join}application_name={}", name.replace(' ', "%20")));
+        Self::with_url(workload, format!("{url}{}", name.unwrap_or_default()), &[], Purpose::Write)
+    }
+
+    fn with_url(workload: &Workload<'_>, url: String, settings: &[(&str, &str)], purpose: Purpose) -> Self {
         let text = std::fs::read_to_string(workload.sandbox.path("rollfit.toml")).unwrap();
         let variables = settings.iter().copied().chain([("STORE__URL", url.as_str())]);
         let variables = variables.map(|(name, value)| (format!("ROLLFIT_{name}"), value.to_owned()));
