@@ -253,6 +253,7 @@ mod tests {
     use crate::activity::LaneState;
     use crate::config::Workers;
     use crate::store::StoreSample;
+    use crate::workers::OtherRunners;
     use crate::watch::{MachineLimits, MachineSample};
 
     fn lane(worker: usize) -> LaneState {
@@ -279,6 +280,7 @@ mod tests {
             store_is_local: Some(true),
             cpu_max: None,
             worker_memory_bytes: 1,
+            others: OtherRunners::default(),
         });
         for second in 1..60 {
             load.observe(&Moment {
