@@ -32,17 +32,6 @@ impl Ceiling {
         Self { kind: WorkerCeiling::Sessions, workers, why }
     }
 
-    /// What is tried at most beside other runners: a share of what one alone would try, and not fewer than there are cores, for
-    /// workers that compute. A range in the configuration is kept as it is.
-    pub(super) fn of_others(situation: &Situation, others: OtherRunners) -> Option<Self> {
-        let limits = &situation.limits;
-        let cores = limits.cores_allowed.or(limits.cores.map(|cores| cores as f64)).unwrap_or(1.0);
-        let share = auto_workers_max(Some(cores)) / (others.count + 1);
-        let is_shared = others.count > 0 && situation.setting == Workers::Auto;
-        let workers = share.max(whole(cores));
-        is_shared.then(|| Self { kind: WorkerCeiling::OtherRunners, workers, why: others.why() })
-    }
-
     pub(super) fn of_partitions(situation: &Situation) -> Self {
         let count = situation.partitions.max(1);
         Self { kind: WorkerCeiling::Partitions, workers: count, why: format!("there are {count} partitions") }

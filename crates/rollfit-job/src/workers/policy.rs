@@ -29,7 +29,8 @@ pub struct Policy {
     /// That of the sessions; none where there is no limit.
     sessions: Option<Ceiling>,
     others: OtherRunners,
-    situation: Situation,
+    /// The first number.
+    first: usize,
     memory: Memory,
     competing_load: CompetingLoad,
     meter: Meter,
@@ -55,7 +56,7 @@ impl Policy {
         let most = Ceiling::of_setting(situation);
         let fixed = lowest([Ceiling::of_partitions(situation), most.clone()]).unwrap_or(most);
         let sessions = Ceiling::of_sessions(situation);
-        let moving = [memory.ceiling(), sessions.clone(), Ceiling::of_others(situation, situation.others)];
+        let moving = [memory.ceiling(), sessions.clone()];
         let first = lowest(moving.into_iter().flatten().chain([fixed.clone()])).unwrap_or(fixed.clone());
         let (least, workers, reason) = first_number(situation, &first);
         let mut policy = Self {
@@ -66,7 +67,7 @@ impl Policy {
             fixed,
             sessions,
             others: situation.others,
-            situation: situation.clone(),
+            first: workers,
             memory,
             competing_load: CompetingLoad::new(situation),
             meter: Meter::new(workers),
@@ -130,6 +131,7 @@ impl Policy {
             cores_a_worker: used.map(|used| used.each),
             left_s,
             others: self.others,
+            least_beside_others: self.first.div_ceil(2),
         };
         let choice = self.search.next(speed, room);
         self.choose(moment, choice, speed, growth)
@@ -137,8 +139,7 @@ impl Policy {
 
     fn ceiling(&self, they_wait: bool) -> Ceiling {
         let competing_load = self.competing_load.ceiling().filter(|_| !they_wait);
-        let others = Ceiling::of_others(&self.situation, self.others);
-        let moving = [self.memory.ceiling(), competing_load, self.sessions.clone(), others];
+        let moving = [self.memory.ceiling(), competing_load, self.sessions.clone()];
         lowest(moving.into_iter().flatten().chain([self.fixed.clone()])).unwrap_or_else(|| self.fixed.clone())
     }
 
@@ -178,8 +179,9 @@ impl Policy {
         speed: Speed,
         growth: Growth,
     ) -> Option<Decision> {
-        if let Some(Choice { workers, reason }) = choice.filter(|choice| choice.workers != self.workers) {
-            return Some(self.set(moment.at, workers, reason, Some(speed)));
+        if let Some(choice) = choice.filter(|choice| choice.workers != self.workers) {
+            let Choice { workers, reason, held_back_by } = choice;
+            return Some(Decision { held_back_by, ..self.set(moment.at, workers, reason, Some(speed)) });
         }
         self.meter.restart(self.workers, moment.at);
         let stop = growth.stop(self.workers).filter(|_| !self.has_refused)?;

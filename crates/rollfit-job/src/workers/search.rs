@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::OtherRunners;
 use super::meter::Speed;
+use crate::record::WorkerCeiling;
 
 /// What may be tried.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Limits {
     pub(super) left_s: f64,
     /// Who else works on the store.
     pub(super) others: OtherRunners,
+    /// Fewer are not tried beside them: who gives way must not be left with next to nothing where they do not.
+    pub(super) least_beside_others: usize,
 }
 
 /// What is tried.
@@ -69,6 +72,14 @@ pub(super) struct Search {
 pub(super) struct Choice {
     pub(super) workers: usize,
     pub(super) reason: String,
+    /// What keeps it from being more, where that is no limit but what was seen.
+    pub(super) held_back_by: Option<WorkerCeiling>,
+}
+
+impl Choice {
+    fn new(workers: usize, reason: String) -> Self {
+        Self { workers, reason, held_back_by: None }
+    }
 }
 
 /// What more workers must bring at least.
@@ -83,6 +94,8 @@ const LOSS: f64 = 0.02;
 const COST: f64 = 0.02;
 /// A speed that changed by this much while the number stayed the same starts a new search.
 const DRIFT: f64 = 0.15;
+/// Beside other runners fewer workers are tried only where so much of the cores is idle.
+const IDLE_MIN: f64 = 0.1;
 const REST_S: f64 = 10.0;
 const REST_MAX_S: f64 = 60.0;
 /// After a trial that cost much it rests longer, but not longer than this: what was too much may be little by then.
@@ -223,7 +236,9 @@ impl Search {
         // Where more was worse, the best may lie between; where nothing below is known yet, more likely there.
         if room.others.count > 0 {
             let said = taken(speed, best, gain, room.others);
-            return self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)));
+            let choice = self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)));
+            let held_back_by = Some(WorkerCeiling::OtherRunners);
+            return choice.map(|choice| Choice { held_back_by, ..choice });
         }
         if gain < -LOSS && self.lower.is_some() && step / 2 >= quarter(best.workers).div_ceil(2) {
             return self.try_more(best, step / 2, room, &said);
@@ -242,8 +257,8 @@ impl Search {
         let loss = 1.0 - speed.rows_per_s / usual;
         if loss <= allowed {
             if others.count > 0 {
-                let said = format!("{} gave {:.0} % less than {}, which {} gained", speed.workers, 100.0 * loss, best.workers, runners(others));
                 (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
+                let said = left_to(speed, best, loss, others);
                 return self.try_fewer(speed, room, &said).or_else(|| self.rest(speed, room, None));
             }
             let said =
@@ -268,18 +283,19 @@ impl Search {
             return None;
         }
         self.trial = Trial::More(workers - from.workers);
-        Some(Choice { workers, reason: format!("{said}: trying {}", self::workers(workers)) })
+        Some(Choice::new(workers, format!("{said}: trying {}", self::workers(workers))))
     }
 
     fn try_fewer(&mut self, from: Speed, room: Limits, said: &str) -> Option<Choice> {
         let least = self.lower.map_or(room.least, |lower| room.least.max(lower.workers + 1));
+        let least = if room.others.count > 0 { least.max(room.least_beside_others) } else { least };
         let step = if room.others.count > 0 { from.workers / 2 } else { quarter(from.workers) };
         let workers = from.workers.saturating_sub(step).max(least);
         if workers >= from.workers || !self.is_worth(from, workers, room) {
             return None;
         }
         self.trial = Trial::Fewer(from.workers - workers);
-        Some(Choice { workers, reason: format!("{said}: trying {}", self::workers(workers)) })
+        Some(Choice::new(workers, format!("{said}: trying {}", self::workers(workers))))
     }
 
     /// Whether fewer could do as much, and what it costs to find out that they do not is little.
@@ -291,8 +307,12 @@ impl Search {
         let since_s =
             self.fewer_failed.map_or(f64::INFINITY, |failed| room.at.saturating_sub(failed).as_secs_f64());
         let cost_s = (1.0 - workers as f64 / from.workers as f64) * (from.took_s + from.partition_s);
+        // What one runner leaves undone the others do where the store is full; where it is not, it is one runner's loss of all that they do.
+        let cost_s = cost_s / (room.others.count + 1) as f64;
         let computes = room.cores_a_worker.is_some_and(|cores| cores > 0.85);
-        !each_counts && !computes && cost_s <= COST * room.left_s.min(since_s)
+        // Beside others a runner whose own cores are busy is limited by them, and gives nothing away by being fewer.
+        let is_own_limit = room.others.count > 0 && room.idle_share < IDLE_MIN;
+        !each_counts && !computes && !is_own_limit && cost_s <= COST * room.left_s.min(since_s)
     }
 
     fn rest(&mut self, best: Speed, room: Limits, said: Option<&str>) -> Option<Choice> {
@@ -301,10 +321,7 @@ impl Search {
         (self.cost_s, self.idle_share) = (0.0, room.idle_share);
         (self.trial, self.rest_until) = (Trial::Rest, room.at + Duration::from_secs_f64(rest_s));
         self.rest_s = (2.0 * self.rest_s).min(REST_MAX_S);
-        said.map(|said| Choice {
-            workers: best.workers,
-            reason: format!("back to {}: {said}", workers(best.workers)),
-        })
+        said.map(|said| Choice::new(best.workers, format!("back to {}: {said}", workers(best.workers))))
     }
 }
 
@@ -341,6 +358,12 @@ fn taken(speed: Speed, best: Speed, gain: f64, others: OtherRunners) -> String {
         ..0.5 => format!("{more} gave no more than {fewer} ({gain:+.0} %)"),
         _ => format!("{more} gave {gain:.0} % more than {fewer}, most of it taken from {}", runners(others)),
     }
+}
+
+/// Why fewer workers are kept that gave less.
+fn left_to(speed: Speed, best: Speed, loss: f64, others: OtherRunners) -> String {
+    let (fewer, more, loss) = (speed.workers, best.workers, 100.0 * loss);
+    format!("{fewer} gave {loss:.0} % less than {more}, most of it left to {}", runners(others))
 }
 
 fn runners(others: OtherRunners) -> String {

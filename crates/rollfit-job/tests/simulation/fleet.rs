@@ -92,6 +92,14 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// Whether the job took little longer than with the best fixed number, nobody got next to nothing, and there were no more workers than
+    /// runners have that do not know of each other.
+    fn is_fair(&self, best_s: f64, workers_not_told: f64) -> bool {
+        self.took_s <= 1.4 * best_s && self.least_share >= 0.15 && self.workers <= 1.1 * workers_not_told
+    }
+}
+
 fn run(scenario: &FleetScenario, runners: usize, is_told: bool, workers: Workers) -> Outcome {
     let fleet = Fleet { runners, is_together: scenario.is_together, is_told, apart_s: 0.7 };
     Outcome::of(&simulate_fleet(&scenario.world, fleet, workers))
@@ -124,16 +132,18 @@ fn table(runners: usize) -> Vec<String> {
             after.decisions_each,
         );
         eprintln!("{line}");
-        wrong.push(line);
+        if !after.is_fair(best_s, before.workers) {
+            wrong.push(line);
+        }
     }
     wrong
 }
 
-const PARTITIONS_EACH: usize = 250;
+const PARTITIONS_EACH: usize = 150;
+const RUNNERS: [usize; 2] = [2, 4];
 
 #[test]
-fn prints_the_table() {
-    for runners in [2, 4, 8] {
-        table(runners);
-    }
+fn beside_others_auto_is_about_as_fast_as_the_best_number_for_all_and_nobody_starves() {
+    let wrong: Vec<String> = RUNNERS.into_iter().flat_map(table).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
