@@ -6,8 +6,8 @@ use rollfit_job::config::Workers;
 use super::load::{Load, Speeds};
 use super::plan::Need;
 use super::recording::Neighbours;
-use super::run::{Others, Run, Simulated};
-use super::shares::Shares;
+use super::run::{Run, Simulated};
+use super::shares::{Others, Shares};
 use super::world::World;
 
 /// Who works on the job.

@@ -13,7 +13,7 @@ use rollfit_job::workers::{Finished, OtherRunners, Policy, Situation};
 use super::load::{Load, Speeds};
 use super::plan::{self, Attempt, Need, Step};
 use super::recording::{Neighbours, Recorder, partition};
-use super::shares::{Shares, Task};
+use super::shares::{Others, Shares, Task};
 use super::world::World;
 
 /// What a simulated run did.
@@ -38,19 +38,6 @@ const LONGEST_S: u64 = 1_000_000;
 /// Runs `world` with this number of workers.
 pub fn simulate(world: &World, workers: Workers) -> Simulated {
     Run::new(world, workers, Shares::new(world, 1), Others::default()).run_out()
-}
-
-/// What a runner knows of the others on its store.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Others {
-    /// Which runner it is itself, from 0.
-    pub(crate) number: usize,
-    /// How many there are; none where the store does not tell.
-    pub(crate) count: Option<u32>,
-    /// How many of them are on its machine, as far as it knows.
-    pub(crate) here: u32,
-    /// The most sessions that each may have; none where there is no limit.
-    pub(crate) sessions_each: Option<usize>,
 }
 
 #[derive(Debug)]

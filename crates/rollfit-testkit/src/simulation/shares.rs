@@ -14,6 +14,19 @@ pub(crate) struct Task {
     pub(crate) is_held: bool,
 }
 
+/// What a runner knows of the others on its store.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Others {
+    /// Which runner it is itself, from 0.
+    pub(crate) number: usize,
+    /// How many there are; none where the store does not tell.
+    pub(crate) count: Option<u32>,
+    /// How many of them are on its machine, as far as it knows.
+    pub(crate) here: u32,
+    /// The most sessions that each may have; none where there is no limit.
+    pub(crate) sessions_each: Option<usize>,
+}
+
 /// See the module. A clone is the same shares.
 #[derive(Clone, Debug)]
 pub(crate) struct Shares(Rc<RefCell<Vec<Share>>>);
