@@ -253,8 +253,8 @@ mod tests {
     use crate::activity::LaneState;
     use crate::config::Workers;
     use crate::store::StoreSample;
-    use crate::workers::OtherRunners;
     use crate::watch::{MachineLimits, MachineSample};
+    use crate::workers::OtherRunners;
 
     fn lane(worker: usize) -> LaneState {
         LaneState {

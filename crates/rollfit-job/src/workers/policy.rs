@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::{OtherRunners, Situation};
 use super::ceiling::{Ceiling, lowest};
 use super::competing_load::CompetingLoad;
 use super::growth::Growth;
@@ -13,6 +12,7 @@ use super::memory::Memory;
 use super::meter::{Finished, Meter, Speed};
 use super::search::{Choice, Limits, Search, workers};
 use super::waiting::WaitingWorkers;
+use super::{OtherRunners, Situation};
 use crate::config::Workers;
 use crate::record::Decision;
 use crate::watch::Moment;

@@ -154,7 +154,8 @@ impl Recorder {
         self.since.others += took_s * (server + speeds.competing + neighbours.own);
         self.since.waiting += took_s * waiting;
         self.since.squeezed += took_s * f64::from(waiting > 0.01);
-        self.since.runnable += took_s * (load.own as f64 + neighbours.own_threads + server_threads + competing);
+        self.since.runnable +=
+            took_s * (load.own as f64 + neighbours.own_threads + server_threads + competing);
         let allowed = world.machine.cores_allowed.unwrap_or(f64::INFINITY);
         self.since.at_quota += took_s * f64::from(own > allowed - 1e-6);
         let bandwidth = world.store.bytes_per_s.at(self.last_at_s as u64);

@@ -49,7 +49,11 @@ impl Shares {
         let share = |index: usize| Share {
             fresh: tasks.iter().skip(index).step_by(runners).copied().collect(),
             taken: 0,
-            random: if index == 0 { random.clone() } else { fastrand::Rng::with_seed(world.seed + index as u64) },
+            random: if index == 0 {
+                random.clone()
+            } else {
+                fastrand::Rng::with_seed(world.seed + index as u64)
+            },
         };
         Self(Rc::new(RefCell::new((0..runners).map(share).collect())))
     }
