@@ -227,6 +227,11 @@ pub enum WorkerCeiling {
     Partitions,
     /// The configuration.
     Setting,
+    /// Other runners on the same store.
+    OtherRunners,
+    /// One of a later version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A moment of the run.

@@ -2,7 +2,7 @@
 
 use super::Situation;
 use super::limits::whole;
-use super::{auto_workers_max, workers_with_sessions};
+use super::{OtherRunners, auto_workers_max, workers_with_sessions};
 use crate::config::Workers;
 use crate::record::WorkerCeiling;
 
@@ -20,6 +20,16 @@ impl Ceiling {
         let (sessions, why) = situation.sessions.as_ref()?;
         let (kind, workers) = (WorkerCeiling::Sessions, workers_with_sessions(*sessions));
         Some(Self { kind, workers, why: format!("1 of {sessions} sessions ({why}) monitors the store") })
+    }
+
+    /// That of the share of the sessions that this runner has now.
+    pub(super) fn of_session_share(sessions: usize, others: OtherRunners) -> Self {
+        let workers = workers_with_sessions(sessions);
+        let why = match others.count {
+            0 => format!("1 of {sessions} sessions monitors the store"),
+            _ => format!("{}, and {sessions} sessions are for this one", others.why()),
+        };
+        Self { kind: WorkerCeiling::Sessions, workers, why }
     }
 
     pub(super) fn of_partitions(situation: &Situation) -> Self {
@@ -46,6 +56,12 @@ impl Ceiling {
             least if Some(least) == allowed => format!("{least} cores are allowed"),
             least => format!("cpu_max = {least}"),
         };
+        let here = situation.others.here;
+        if here > 0 {
+            let workers = whole(least / (here + 1) as f64);
+            let why = format!("{least} cores for {} runners on this machine", here + 1);
+            return Some(Self { kind: WorkerCeiling::OtherRunners, workers, why });
+        }
         Some(Self { kind: WorkerCeiling::Cores, workers: whole(free.unwrap_or(least)), why })
     }
 

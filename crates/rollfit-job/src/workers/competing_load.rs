@@ -254,6 +254,7 @@ mod tests {
     use crate::config::Workers;
     use crate::store::StoreSample;
     use crate::watch::{MachineLimits, MachineSample};
+    use crate::workers::OtherRunners;
 
     fn lane(worker: usize) -> LaneState {
         LaneState {
@@ -279,6 +280,7 @@ mod tests {
             store_is_local: Some(true),
             cpu_max: None,
             worker_memory_bytes: 1,
+            others: OtherRunners::default(),
         });
         for second in 1..60 {
             load.observe(&Moment {

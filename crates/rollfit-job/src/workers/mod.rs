@@ -6,6 +6,7 @@ mod growth;
 mod limits;
 mod memory;
 mod meter;
+mod other_runners;
 mod policy;
 mod search;
 mod situation;
@@ -20,6 +21,7 @@ pub use self::limits::{
     workers_in_a_crowd, workers_with_sessions,
 };
 pub use self::meter::Finished;
+pub use self::other_runners::OtherRunners;
 pub use self::policy::Policy;
 pub use self::search::settled_workers;
 pub use self::situation::Situation;

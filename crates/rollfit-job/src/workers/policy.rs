@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::Situation;
 use super::ceiling::{Ceiling, lowest};
 use super::competing_load::CompetingLoad;
 use super::growth::Growth;
@@ -13,6 +12,7 @@ use super::memory::Memory;
 use super::meter::{Finished, Meter, Speed};
 use super::search::{Choice, Limits, Search, workers};
 use super::waiting::WaitingWorkers;
+use super::{OtherRunners, Situation};
 use crate::config::Workers;
 use crate::record::Decision;
 use crate::watch::Moment;
@@ -26,6 +26,11 @@ pub struct Policy {
     least: usize,
     /// Ceilings that stay as they are.
     fixed: Ceiling,
+    /// That of the sessions; none where there is no limit.
+    sessions: Option<Ceiling>,
+    others: OtherRunners,
+    /// The first number.
+    first: usize,
     memory: Memory,
     competing_load: CompetingLoad,
     meter: Meter,
@@ -49,16 +54,20 @@ impl Policy {
     pub fn new(situation: &Situation) -> (Self, Decision) {
         let memory = Memory::new(situation);
         let most = Ceiling::of_setting(situation);
-        let hard = [Some(Ceiling::of_partitions(situation)), Ceiling::of_sessions(situation)];
-        let hard = lowest(hard.into_iter().flatten().chain([most.clone()])).unwrap_or(most);
-        let first = lowest(memory.ceiling().into_iter().chain([hard.clone()])).unwrap_or(hard.clone());
+        let fixed = lowest([Ceiling::of_partitions(situation), most.clone()]).unwrap_or(most);
+        let sessions = Ceiling::of_sessions(situation);
+        let moving = [memory.ceiling(), sessions.clone()];
+        let first = lowest(moving.into_iter().flatten().chain([fixed.clone()])).unwrap_or(fixed.clone());
         let (least, workers, reason) = first_number(situation, &first);
         let mut policy = Self {
             setting: situation.setting,
             workers,
             changed: Duration::ZERO,
             least,
-            fixed: hard,
+            fixed,
+            sessions,
+            others: situation.others,
+            first: workers,
             memory,
             competing_load: CompetingLoad::new(situation),
             meter: Meter::new(workers),
@@ -76,7 +85,7 @@ impl Policy {
 
     /// Whether the number of workers is still being found: it may change soon, and the speed with it.
     pub fn is_searching(&self) -> bool {
-        let is_open = !matches!(self.setting, Workers::Fixed(_)) && self.least < self.fixed.workers;
+        let is_open = !matches!(self.setting, Workers::Fixed(_)) && self.least < self.most_at_all();
         is_open && !self.search.has_rested()
     }
 
@@ -85,6 +94,7 @@ impl Policy {
         self.memory.observe(moment);
         self.competing_load.observe(moment);
         self.waiting.observe(finished, moment.lanes.len());
+        let have_changed = self.meet(moment);
         let used = self.competing_load.used_since(self.changed);
         let they_wait = self.waiting.mostly(used.as_ref());
         let ceiling = self.ceiling(they_wait);
@@ -98,8 +108,11 @@ impl Policy {
         if let Some(decision) = self.restore(moment, most) {
             return Some(decision);
         }
+        if have_changed {
+            return self.start_anew(moment, most);
+        }
         let speed = self.meter.observe(moment, finished, they_wait);
-        let speed = speed.filter(|speed| self.search.is_clear(speed, they_wait))?;
+        let speed = speed.filter(|speed| self.search.is_clear(speed, they_wait, self.others))?;
         let left_s = left_s(moment, speed);
         if left_s < 3.0 * speed.partition_s {
             let back = self.search.give_up()?;
@@ -117,6 +130,8 @@ impl Policy {
             idle_share: used.map_or(0.0, |used| 1.0 - used.busy_share),
             cores_a_worker: used.map(|used| used.each),
             left_s,
+            others: self.others,
+            least_beside_others: self.first.div_ceil(2),
         };
         let choice = self.search.next(speed, room);
         self.choose(moment, choice, speed, growth)
@@ -124,8 +139,37 @@ impl Policy {
 
     fn ceiling(&self, they_wait: bool) -> Ceiling {
         let competing_load = self.competing_load.ceiling().filter(|_| !they_wait);
-        let moving = self.memory.ceiling().into_iter().chain(competing_load);
-        lowest(moving.chain([self.fixed.clone()])).unwrap_or_else(|| self.fixed.clone())
+        let moving = [self.memory.ceiling(), competing_load, self.sessions.clone()];
+        lowest(moving.into_iter().flatten().chain([self.fixed.clone()])).unwrap_or_else(|| self.fixed.clone())
+    }
+
+    /// The most workers that memory and load, which change, could leave room for.
+    fn most_at_all(&self) -> usize {
+        self.sessions.as_ref().map_or(usize::MAX, |sessions| sessions.workers).min(self.fixed.workers)
+    }
+
+    /// Takes note of the other runners and of the share of the sessions; whether there are more runners or fewer than before. A store
+    /// that does not answer for a moment has as many as before.
+    fn meet(&mut self, moment: &Moment) -> bool {
+        let Some(store) = &moment.store else { return false };
+        let count = store.other_runners.map_or(self.others.count, |count| count as usize);
+        let before = std::mem::replace(&mut self.others.count, count);
+        if let Some(most) = store.own_sessions_max {
+            let share = Ceiling::of_session_share(most as usize, self.others);
+            let is_new = self.sessions.as_ref().is_none_or(|known| known.workers != share.workers);
+            self.sessions = if is_new { Some(share) } else { self.sessions.take() };
+        }
+        before != count
+    }
+
+    /// Throws away what was measured beside another number of runners; what was being tried is over.
+    fn start_anew(&mut self, moment: &Moment, most: usize) -> Option<Decision> {
+        let back = self.search.base().map_or(self.workers, |base| base.min(most));
+        self.search.forget();
+        self.meter.restart(self.workers, moment.at);
+        self.has_refused = false;
+        let reason = format!("back to {}: {} now", workers(back), self.others.why());
+        (back != self.workers).then(|| self.set(moment.at, back, reason, None))
     }
 
     fn choose(
@@ -135,8 +179,9 @@ impl Policy {
         speed: Speed,
         growth: Growth,
     ) -> Option<Decision> {
-        if let Some(Choice { workers, reason }) = choice.filter(|choice| choice.workers != self.workers) {
-            return Some(self.set(moment.at, workers, reason, Some(speed)));
+        if let Some(choice) = choice.filter(|choice| choice.workers != self.workers) {
+            let Choice { workers, reason, held_back_by } = choice;
+            return Some(Decision { held_back_by, ..self.set(moment.at, workers, reason, Some(speed)) });
         }
         self.meter.restart(self.workers, moment.at);
         let stop = growth.stop(self.workers).filter(|_| !self.has_refused)?;
@@ -252,6 +297,7 @@ mod tests {
             store_is_local: Some(false),
             cpu_max: None,
             worker_memory_bytes: 100_000_000,
+            others: OtherRunners::default(),
         }
     }
 

@@ -6,7 +6,9 @@
 
 use std::time::Duration;
 
+use super::OtherRunners;
 use super::meter::Speed;
+use crate::record::WorkerCeiling;
 
 /// What may be tried.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,10 @@ pub(super) struct Limits {
     pub(super) cores_a_worker: Option<f64>,
     /// How long the rest of the run takes at this rate.
     pub(super) left_s: f64,
+    /// Who else works on the store.
+    pub(super) others: OtherRunners,
+    /// Fewer are not tried beside them: who gives way must not be left with next to nothing where they do not.
+    pub(super) least_beside_others: usize,
 }
 
 /// What is tried.
@@ -66,6 +72,14 @@ pub(super) struct Search {
 pub(super) struct Choice {
     pub(super) workers: usize,
     pub(super) reason: String,
+    /// What keeps it from being more, where that is no limit but what was seen.
+    pub(super) held_back_by: Option<WorkerCeiling>,
+}
+
+impl Choice {
+    fn new(workers: usize, reason: String) -> Self {
+        Self { workers, reason, held_back_by: None }
+    }
 }
 
 /// What more workers must bring at least.
@@ -80,6 +94,8 @@ const LOSS: f64 = 0.02;
 const COST: f64 = 0.02;
 /// A speed that changed by this much while the number stayed the same starts a new search.
 const DRIFT: f64 = 0.15;
+/// Beside other runners fewer workers are tried only where so much of the cores is idle.
+const IDLE_MIN: f64 = 0.1;
 const REST_S: f64 = 10.0;
 const REST_MAX_S: f64 = 60.0;
 /// After a trial that cost much it rests longer, but not longer than this: what was too much may be little by then.
@@ -117,8 +133,13 @@ impl Search {
         self.best.filter(|_| matches!(trial, Trial::Fewer(_))).map(|best| best.workers)
     }
 
+    /// The number that a trial that is under way would go back to.
+    pub(super) fn base(&self) -> Option<usize> {
+        self.best.filter(|_| self.trial != Trial::Rest).map(|best| best.workers)
+    }
+
     /// Whether a speed is known well enough to decide by.
-    pub(super) fn is_clear(&self, speed: &Speed, they_wait: bool) -> bool {
+    pub(super) fn is_clear(&self, speed: &Speed, they_wait: bool, others: OtherRunners) -> bool {
         let least = if they_wait { ERROR_OF_WAITING } else { GAIN };
         let Some(best) = self.best else { return speed.is_final || speed.error < least };
         let noise = speed.error.hypot(best.error);
@@ -127,6 +148,9 @@ impl Search {
         speed.is_final
             || match self.trial {
                 Trial::Rest => false,
+                _ if others.count > 0 => {
+                    far_from(others.rate_wanted(speed.workers as f64 / best.workers as f64), best.rows_per_s)
+                }
                 Trial::More(_) => far_from(1.0 + GAIN, best.rows_per_s),
                 Trial::Fewer(_) => far_from(1.0 - LOSS, self.most_rows_per_s),
             }
@@ -161,6 +185,10 @@ impl Search {
             return None;
         }
         let said = give(usual);
+        if room.others.count > 0 {
+            // What was less beside others as they were then may be as much now.
+            self.lower = None;
+        }
         self.look_around(usual, quarter(usual.workers), room, &said)
     }
 
@@ -169,6 +197,10 @@ impl Search {
         let gave = give(speed);
         if room.idle_share > self.idle_share + 0.2 {
             return Some(format!("cores came free, {gave}"));
+        }
+        if room.others.count > 0 {
+            // What one runner tries the others feel: that is no reason for them to try something too.
+            return None;
         }
         let change = (speed.rows_per_s / before.rows_per_s - 1.0).abs();
         let is_off = change > DRIFT.max(3.0 * (speed.error + before.error));
@@ -189,7 +221,7 @@ impl Search {
         let said =
             format!("{} gave {}, {} gave {}", workers(speed.workers), rows(speed), best.workers, rows(best));
         let grew = step as f64 / best.workers as f64;
-        if gain >= GAIN.max(noise).max(GAIN_OF_DOUBLING * grew.min(1.0)) {
+        if gain >= gain_wanted(grew, noise, room.others) {
             (self.best, self.lower) = (Some(speed), Some(best));
             (self.most_rows_per_s, self.rest_s) = (speed.rows_per_s, REST_S);
             // A small step's gain is noise for a good part: only a large one that paid in full is reason to be bold.
@@ -202,6 +234,12 @@ impl Search {
         }
         self.cost_s += (-gain).max(0.0) * speed.took_s;
         // Where more was worse, the best may lie between; where nothing below is known yet, more likely there.
+        if room.others.count > 0 {
+            let said = taken(speed, best, gain, room.others);
+            let choice = self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)));
+            let held_back_by = Some(WorkerCeiling::OtherRunners);
+            return choice.map(|choice| Choice { held_back_by, ..choice });
+        }
         if gain < -LOSS && self.lower.is_some() && step / 2 >= quarter(best.workers).div_ceil(2) {
             return self.try_more(best, step / 2, room, &said);
         }
@@ -210,8 +248,19 @@ impl Search {
     }
 
     fn tried_fewer(&mut self, best: Speed, speed: Speed, step: usize, room: Limits) -> Option<Choice> {
-        let loss = 1.0 - speed.rows_per_s / self.most_rows_per_s;
-        if loss <= LOSS {
+        let others = room.others;
+        let (usual, allowed) = match others.count {
+            0 => (self.most_rows_per_s, LOSS),
+            // Beside others fewer workers get less in any case.
+            _ => (best.rows_per_s, 1.0 - others.rate_wanted(speed.workers as f64 / best.workers as f64)),
+        };
+        let loss = 1.0 - speed.rows_per_s / usual;
+        if loss <= allowed {
+            if others.count > 0 {
+                (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
+                let said = left_to(speed, best, loss, others);
+                return self.try_fewer(speed, room, &said).or_else(|| self.rest(speed, room, None));
+            }
             let said =
                 format!("{} gave {}, as much as {}", workers(speed.workers), rows(speed), best.workers);
             self.best = Some(speed);
@@ -227,22 +276,26 @@ impl Search {
     }
 
     fn try_more(&mut self, from: Speed, step: usize, room: Limits, said: &str) -> Option<Choice> {
+        // Of a small step it could not be told what it gains and what it takes.
+        let step = if room.others.count > 0 { step.max(from.workers) } else { step };
         let workers = (from.workers + step).min(room.most);
         if workers <= from.workers || room.is_full {
             return None;
         }
         self.trial = Trial::More(workers - from.workers);
-        Some(Choice { workers, reason: format!("{said}: trying {}", self::workers(workers)) })
+        Some(Choice::new(workers, format!("{said}: trying {}", self::workers(workers))))
     }
 
     fn try_fewer(&mut self, from: Speed, room: Limits, said: &str) -> Option<Choice> {
         let least = self.lower.map_or(room.least, |lower| room.least.max(lower.workers + 1));
-        let workers = from.workers.saturating_sub(quarter(from.workers)).max(least);
+        let least = if room.others.count > 0 { least.max(room.least_beside_others) } else { least };
+        let step = if room.others.count > 0 { from.workers / 2 } else { quarter(from.workers) };
+        let workers = from.workers.saturating_sub(step).max(least);
         if workers >= from.workers || !self.is_worth(from, workers, room) {
             return None;
         }
         self.trial = Trial::Fewer(from.workers - workers);
-        Some(Choice { workers, reason: format!("{said}: trying {}", self::workers(workers)) })
+        Some(Choice::new(workers, format!("{said}: trying {}", self::workers(workers))))
     }
 
     /// Whether fewer could do as much, and what it costs to find out that they do not is little.
@@ -254,19 +307,21 @@ impl Search {
         let since_s =
             self.fewer_failed.map_or(f64::INFINITY, |failed| room.at.saturating_sub(failed).as_secs_f64());
         let cost_s = (1.0 - workers as f64 / from.workers as f64) * (from.took_s + from.partition_s);
+        // What one runner leaves undone the others do where the store is full; where it is not, it is one runner's loss of all that they do.
+        let cost_s = cost_s / (room.others.count + 1) as f64;
         let computes = room.cores_a_worker.is_some_and(|cores| cores > 0.85);
-        !each_counts && !computes && cost_s <= COST * room.left_s.min(since_s)
+        // Beside others a runner whose own cores are busy is limited by them, and gives nothing away by being fewer.
+        let is_own_limit = room.others.count > 0 && room.idle_share < IDLE_MIN;
+        !each_counts && !computes && !is_own_limit && cost_s <= COST * room.left_s.min(since_s)
     }
 
     fn rest(&mut self, best: Speed, room: Limits, said: Option<&str>) -> Option<Choice> {
-        let rest_s = self.rest_s.max(2.0 * best.took_s).max((self.cost_s / COST).min(REST_AFTER_LOSS_MAX_S));
+        let rest_s = self.rest_s * if room.others.count > 0 { 1.0 + room.others.phase } else { 1.0 };
+        let rest_s = rest_s.max(2.0 * best.took_s).max((self.cost_s / COST).min(REST_AFTER_LOSS_MAX_S));
         (self.cost_s, self.idle_share) = (0.0, room.idle_share);
         (self.trial, self.rest_until) = (Trial::Rest, room.at + Duration::from_secs_f64(rest_s));
         self.rest_s = (2.0 * self.rest_s).min(REST_MAX_S);
-        said.map(|said| Choice {
-            workers: best.workers,
-            reason: format!("back to {}: {said}", workers(best.workers)),
-        })
+        said.map(|said| Choice::new(best.workers, format!("back to {}: {said}", workers(best.workers))))
     }
 }
 
@@ -286,6 +341,36 @@ fn first_step(workers: usize, room: Limits) -> usize {
 pub fn settled_workers(rows_per_s: &[f64]) -> usize {
     let best = rows_per_s.iter().copied().fold(0.0, f64::max);
     rows_per_s.iter().position(|rate| *rate >= (1.0 - LOSS) * best).unwrap_or(1).max(1)
+}
+
+/// What `grew` times as many more workers must bring, as a share of what there is, where `noise` is in both.
+fn gain_wanted(grew: f64, noise: f64, others: OtherRunners) -> f64 {
+    match others.count {
+        0 => GAIN.max(noise).max(GAIN_OF_DOUBLING * grew.min(1.0)),
+        _ => others.rate_wanted(1.0 + grew) - 1.0,
+    }
+}
+
+/// Why more workers that brought something did not bring enough.
+fn taken(speed: Speed, best: Speed, gain: f64, others: OtherRunners) -> String {
+    let (more, fewer, gain) = (speed.workers, best.workers, 100.0 * gain);
+    match gain {
+        ..0.5 => format!("{more} gave no more than {fewer} ({gain:+.0} %)"),
+        _ => format!("{more} gave {gain:.0} % more than {fewer}, most of it taken from {}", runners(others)),
+    }
+}
+
+/// Why fewer workers are kept that gave less.
+fn left_to(speed: Speed, best: Speed, loss: f64, others: OtherRunners) -> String {
+    let (fewer, more, loss) = (speed.workers, best.workers, 100.0 * loss);
+    format!("{fewer} gave {loss:.0} % less than {more}, most of it left to {}", runners(others))
+}
+
+fn runners(others: OtherRunners) -> String {
+    match others.count {
+        1 => "1 other runner".to_owned(),
+        count => format!("{count} other runners"),
+    }
 }
 
 fn quarter(workers: usize) -> usize {

@@ -1,5 +1,6 @@
 //! [`Situation`]: what a policy knows before the first worker starts.
 
+use super::OtherRunners;
 use crate::Job;
 use crate::config::Workers;
 use crate::watch::{MachineLimits, MachineSample};
@@ -23,6 +24,8 @@ pub struct Situation {
     pub cpu_max: Option<f64>,
     /// About the memory that a worker takes, before any was measured.
     pub worker_memory_bytes: u64,
+    /// Who else works on the sink's store.
+    pub others: OtherRunners,
 }
 
 /// The rows of a partition for the first guess of a worker's memory: a month of minutes, and more than a row group has.
@@ -44,6 +47,7 @@ impl Situation {
             store_is_local: job.sink.is_local(),
             cpu_max: job.config.run.cpu_max,
             worker_memory_bytes: worker_memory_bytes(job),
+            others: OtherRunners::on(job.sink),
         }
     }
 }

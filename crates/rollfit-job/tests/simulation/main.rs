@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used)] // A failed helper fails its test.
 #![allow(clippy::print_stderr)] // Tables, for who asks for them with --nocapture.
 
+mod fleet;
+mod golden;
 mod growth;
 mod policy;
 

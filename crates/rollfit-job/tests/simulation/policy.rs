@@ -9,9 +9,9 @@ const FIXED: [usize; 22] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 14, 16, 20, 2
 
 const SEEDS: [u64; 2] = [1, 2];
 
-struct Scenario {
-    name: &'static str,
-    world: World,
+pub(super) struct Scenario {
+    pub(super) name: &'static str,
+    pub(super) world: World,
 }
 
 fn scenario(name: &'static str, change: impl FnOnce(&mut World)) -> Scenario {
@@ -20,7 +20,7 @@ fn scenario(name: &'static str, change: impl FnOnce(&mut World)) -> Scenario {
     Scenario { name, world }
 }
 
-fn scenarios() -> Vec<Scenario> {
+pub(super) fn scenarios() -> Vec<Scenario> {
     [machines(), stores(), changes()].into_iter().flatten().collect()
 }
 

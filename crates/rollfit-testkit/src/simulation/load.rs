@@ -74,6 +74,20 @@ impl Load {
     }
 }
 
+impl std::ops::Add for Load {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            own: self.own + other.own,
+            server: self.server + other.server,
+            readers: self.readers + other.readers,
+            senders: self.senders + other.senders,
+            commits: self.commits + other.commits,
+        }
+    }
+}
+
 impl Speeds {
     pub(crate) fn of(&self, need: Need) -> f64 {
         match need {

@@ -32,14 +32,26 @@ const ALLOCATOR: u64 = 6;
 struct Passed {
     own: f64,
     others: f64,
-    /// Cores that the store's server kept busy, wherever it is.
+    /// Cores that the store's server kept busy for this run, wherever it is, and for all runners.
     working: f64,
+    server: f64,
     /// Whether the quota was used up, and what the store's device was busy with.
     at_quota: f64,
     disk: f64,
     waiting: f64,
     squeezed: f64,
     runnable: f64,
+}
+
+/// What other runners keep busy at one moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Neighbours {
+    /// Cores of this machine, and how many of their threads want one.
+    pub(crate) own: f64,
+    pub(crate) own_threads: f64,
+    /// Cores of the store's server, and how many of its threads want one.
+    pub(crate) server: f64,
+    pub(crate) server_threads: f64,
 }
 
 /// The partition of a number: twelve months a key.
@@ -121,18 +133,29 @@ impl Recorder {
     }
 
     /// Time passes.
-    pub(crate) fn pass(&mut self, took_s: f64, load: Load, speeds: &Speeds, world: &World) {
+    pub(crate) fn pass(
+        &mut self,
+        took_s: f64,
+        load: Load,
+        speeds: &Speeds,
+        world: &World,
+        neighbours: Neighbours,
+    ) {
         let own = load.own as f64 * speeds.of(Need::Core);
-        self.since.working += took_s * load.server as f64 * speeds.of(Need::ServerCore);
-        let server_threads = if world.store.is_local { load.server as f64 } else { 0.0 };
-        let server = server_threads * speeds.of(Need::ServerCore);
+        let working = load.server as f64 * speeds.of(Need::ServerCore);
+        self.since.working += took_s * working;
+        self.since.server += took_s * (working + neighbours.server);
+        let is_here = f64::from(world.store.is_local);
+        let server_threads = is_here * (load.server as f64 + neighbours.server_threads);
+        let server = is_here * (working + neighbours.server);
         let competing = world.machine.competing.at(self.last_at_s as u64);
         let waiting = load.own as f64 - own;
         self.since.own += took_s * own;
-        self.since.others += took_s * (server + speeds.competing);
+        self.since.others += took_s * (server + speeds.competing + neighbours.own);
         self.since.waiting += took_s * waiting;
         self.since.squeezed += took_s * f64::from(waiting > 0.01);
-        self.since.runnable += took_s * (load.own as f64 + server_threads + competing);
+        self.since.runnable +=
+            took_s * (load.own as f64 + neighbours.own_threads + server_threads + competing);
         let allowed = world.machine.cores_allowed.unwrap_or(f64::INFINITY);
         self.since.at_quota += took_s * f64::from(own > allowed - 1e-6);
         let bandwidth = world.store.bytes_per_s.at(self.last_at_s as u64);
@@ -155,7 +178,7 @@ impl Recorder {
         let working = wanted.max(0.0).round() as u32;
         self.working_left = wanted - f64::from(working);
         let (bytes_per_s, server_cores) =
-            ((moment.totals.bytes - self.last_bytes) as f64 / took_s, self.since.working / took_s);
+            ((moment.totals.bytes - self.last_bytes) as f64 / took_s, self.since.server / took_s);
         moment.machine = self.machine(world, second, took_s, bytes_per_s, &moment);
         moment.store = world.store.is_server.then(|| StoreSample {
             working,
@@ -190,7 +213,7 @@ impl Recorder {
         MachineSample {
             own_cores: Some(since.own / took_s),
             others_cores: Some(since.others / took_s),
-            server_cores: has_server.then_some(since.working / took_s),
+            server_cores: has_server.then_some(since.server / took_s),
             quota_reached: world.machine.cores_allowed.map(|_| (since.at_quota / took_s).min(1.0)),
             stolen_cores: Some(0.0),
             waiting_threads: Some(since.waiting / took_s),

@@ -8,11 +8,12 @@ use rollfit_job::activity::{Activity, LaneState, Times, Trips};
 use rollfit_job::config::Workers;
 use rollfit_job::record::{Decision, PartitionOutcome, Record};
 use rollfit_job::watch::{Moment, Totals};
-use rollfit_job::workers::{Finished, Policy, Situation};
+use rollfit_job::workers::{Finished, OtherRunners, Policy, Situation};
 
-use super::load::Load;
+use super::load::{Load, Speeds};
 use super::plan::{self, Attempt, Need, Step};
-use super::recording::{Recorder, partition};
+use super::recording::{Neighbours, Recorder, partition};
+use super::shares::{Others, Shares, Task};
 use super::world::World;
 
 /// What a simulated run did.
@@ -36,15 +37,7 @@ const LONGEST_S: u64 = 1_000_000;
 
 /// Runs `world` with this number of workers.
 pub fn simulate(world: &World, workers: Workers) -> Simulated {
-    Run::new(world, workers).run_out()
-}
-
-/// A partition that is to be done.
-#[derive(Clone, Copy, Debug)]
-struct Task {
-    number: usize,
-    rows: u64,
-    is_held: bool,
+    Run::new(world, workers, Shares::new(world, 1), Others::default()).run_out()
 }
 
 #[derive(Debug)]
@@ -68,13 +61,14 @@ struct Worker {
     puts_back: bool,
 }
 
-struct Run<'a> {
+pub(crate) struct Run<'a> {
     world: &'a World,
+    shares: Shares,
+    others: Others,
     policy: Policy,
     wanted: usize,
     now_s: f64,
     second: u64,
-    fresh: VecDeque<Task>,
     held: VecDeque<Task>,
     workers: Vec<Worker>,
     sessions: usize,
@@ -92,35 +86,39 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(world: &'a World, setting: Workers) -> Self {
+    pub(crate) fn new(world: &'a World, setting: Workers, shares: Shares, others: Others) -> Self {
         let recorder = Recorder::new(world, setting, BASE_BYTES);
-        let sessions =
-            world.store.sessions_max.map(|most| (most, format!("the store allows {most} sessions")));
+        let partitions = shares.own(others.number);
+        let sessions_max = others.sessions_each.or(world.store.sessions_max);
+        let sessions = sessions_max.map(|most| (most, format!("the store allows {most} sessions")));
         let (policy, first) = Policy::new(&Situation {
             setting,
-            partitions: world.job.partitions,
+            partitions,
             limits: recorder.record.header.machine.clone(),
             machine: recorder.quiet_machine(world),
             sessions,
             store_is_local: Some(world.store.is_local),
             cpu_max: world.limits.cpu_max,
             worker_memory_bytes: world.job.guessed_worker_bytes,
+            others: OtherRunners {
+                count: others.count.unwrap_or(0) as usize,
+                here: others.here as usize,
+                phase: (others.number as f64 * 0.618).fract(),
+            },
         });
-        let mut random = fastrand::Rng::with_seed(world.seed ^ 0x5eed);
-        let mut is_held = || random.f64() < world.store.held_share;
-        let tasks = world.rows().into_iter().map(|(number, rows)| Task { number, rows, is_held: is_held() });
-        let fresh = tasks.collect();
+        let random = shares.random(others.number);
         let mut run = Self {
             world,
+            shares,
+            others,
             policy,
             wanted: first.workers,
             now_s: 0.0,
             second: 0,
-            fresh,
             held: VecDeque::new(),
             workers: Vec::new(),
             sessions: 0,
-            totals: Totals { partitions: world.job.partitions as u64, ..Totals::default() },
+            totals: Totals { partitions: partitions as u64, ..Totals::default() },
             finished: Vec::new(),
             random,
             recorder,
@@ -136,14 +134,45 @@ impl<'a> Run<'a> {
     }
 
     fn run_out(mut self) -> Simulated {
-        while !self.workers.is_empty() {
-            self.advance();
-            self.finish_steps();
-            if self.now_s >= (self.second + 1) as f64 - 1e-9 && !self.workers.is_empty() {
-                self.look();
-            }
-            assert!(self.second < LONGEST_S, "the run does not end: {:?}", self.world);
+        while !self.is_over() {
+            let speeds = self.load().speeds(self.world, self.second);
+            let took_s = self.next_event_s(&speeds);
+            self.pass(took_s, &speeds, Neighbours::default());
+            self.settle();
         }
+        self.end_run()
+    }
+
+    /// Whether nobody works any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.workers.is_empty()
+    }
+
+    /// How many workers there are to be.
+    pub(crate) fn wanted(&self) -> usize {
+        self.wanted
+    }
+
+    pub(crate) fn rows_committed(&self) -> u64 {
+        self.totals.rows_committed
+    }
+
+    /// Takes note of how many others there are now, and of the share of the sessions.
+    pub(crate) fn meet(&mut self, others: Others) {
+        self.others = others;
+    }
+
+    /// Does what is due now, and takes no time.
+    pub(crate) fn settle(&mut self) {
+        self.finish_steps();
+        if self.now_s >= (self.second + 1) as f64 - 1e-9 && !self.is_over() {
+            self.look();
+        }
+        assert!(self.second < LONGEST_S, "the run does not end: {:?}", self.world);
+    }
+
+    pub(crate) fn end_run(mut self) -> Simulated {
+        self.totals.partitions -= self.shares.taken_by_others(self.others.number);
         self.sample();
         assert_eq!(self.totals.ended, self.totals.partitions, "work was lost: {:?}", self.world);
         let record = self.recorder.end(self.now_s, self.totals);
@@ -155,8 +184,6 @@ impl<'a> Run<'a> {
             competing_got_s: self.competing_got_s,
         }
     }
-
-    // ------------------------------------------------------------------------------------ the crew
 
     fn spawn(&mut self) {
         let is_there = |workers: &[Worker], number| workers.iter().any(|worker| worker.number == number);
@@ -188,7 +215,8 @@ impl<'a> Run<'a> {
     }
 
     fn sample(&mut self) -> Moment {
-        let moment = self.recorder.sample(
+        self.totals.partitions -= self.shares.taken_by_others(self.others.number);
+        let mut moment = self.recorder.sample(
             self.world,
             self.second,
             self.sessions,
@@ -200,20 +228,32 @@ impl<'a> Run<'a> {
                 ..Moment::default()
             },
         );
+        if let Some(store) = &mut moment.store {
+            store.other_runners = self.others.count;
+            store.own_sessions_max = self.others.sessions_each.map(|sessions| sessions as u32);
+        }
         let all = self.world.machine.memory_bytes - self.world.machine.memory_of_others.at(self.second);
         let own = moment.machine.own_memory_bytes.unwrap();
         self.memory_missing_bytes = self.memory_missing_bytes.max(own.saturating_sub(all));
         moment
     }
 
-    // ------------------------------------------------------------------------------------ the clock
-
-    fn advance(&mut self) {
+    /// What its workers need now.
+    pub(crate) fn load(&self) -> Load {
         let mut load = Load::default();
         self.workers.iter().for_each(|worker| load.add(worker.steps[0].need));
-        let speeds = load.speeds(self.world, self.second);
+        load
+    }
+
+    /// How long it takes until something is due.
+    pub(crate) fn next_event_s(&self, speeds: &Speeds) -> f64 {
         let ends = self.workers.iter().map(|worker| worker.left / speeds.of(worker.steps[0].need).max(1e-12));
-        let took_s = ends.fold((self.second + 1) as f64 - self.now_s, f64::min).max(0.0);
+        ends.fold((self.second + 1) as f64 - self.now_s, f64::min).max(0.0)
+    }
+
+    /// Time passes.
+    pub(crate) fn pass(&mut self, took_s: f64, speeds: &Speeds, neighbours: Neighbours) {
+        let load = self.load();
         for worker in &mut self.workers {
             let Step { activity, need, .. } = worker.steps[0];
             let done = took_s * speeds.of(need);
@@ -224,7 +264,7 @@ impl<'a> Run<'a> {
                 worker.cpu_s += done;
             }
         }
-        self.recorder.pass(took_s, load, &speeds, self.world);
+        self.recorder.pass(took_s, load, speeds, self.world, neighbours);
         self.competing_wanted_s += took_s * self.world.machine.competing.at(self.second);
         self.competing_got_s += took_s * speeds.competing;
         self.now_s += took_s;
@@ -261,7 +301,7 @@ impl<'a> Run<'a> {
     }
 
     fn is_free(&self) -> bool {
-        let most = self.world.store.sessions_max.unwrap_or(usize::MAX);
+        let most = self.others.sessions_each.or(self.world.store.sessions_max).unwrap_or(usize::MAX);
         self.sessions < if self.world.store.is_server && most > 1 { most - 1 } else { most }
     }
 
@@ -366,7 +406,12 @@ impl<'a> Run<'a> {
     }
 
     fn take(&mut self) -> Option<Task> {
-        self.fresh.pop_front().or_else(|| self.held.pop_front())
+        let own = self.shares.take_own(self.others.number).or_else(|| self.held.pop_front());
+        own.or_else(|| {
+            let task = self.shares.help(self.others.number)?;
+            self.totals.partitions += 1;
+            Some(task)
+        })
     }
 
     fn begin(&mut self, worker: &mut Worker, task: Task) {
