@@ -20,7 +20,7 @@ use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::warn_once::say_warnings_again;
 
 use crate::args::{Arguments, Command, GlobalArguments, LogFormat, RunArguments};
-use crate::commands::run::run_embedded;
+use crate::commands::run::{given_shard, run_embedded};
 use crate::exit::{Exit, Failure};
 use crate::live::Live;
 use crate::logging::{self, LogMessage};
@@ -201,7 +201,8 @@ struct JobThread {
 
 impl JobThread {
     fn work(&self) -> Result<FinishedRun, Failure> {
-        let open = OpenJob::new(&self.arguments.select)?;
+        let given = given_shard(&self.arguments)?;
+        let open = OpenJob::new(&self.arguments.select, given.as_ref())?;
         let run = logging::new_run_id();
         let start = || {
             if !self.phase.begin() {

@@ -16,9 +16,11 @@ use rollfit_job::watch::Machine;
 
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::exit::Failure;
-use crate::machine;
+use crate::given_shard::GivenShard;
 use crate::paths::dir_of_config;
+use crate::share::Share;
 use crate::stores::{self, Stores};
+use crate::{logging, machine};
 
 /// Reads the configuration and the environment.
 pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> {
@@ -100,28 +102,54 @@ pub(crate) struct OpenJob {
     pub(crate) config: JobConfig,
     pub(crate) source: Arc<dyn Source>,
     pub(crate) sink: Arc<dyn Sink>,
+    /// Those selected, of all shards until [`OpenJob::of_own_share`].
     pub(crate) partitions: Vec<Partition>,
+    /// The share that is this machine's; none where it has the whole job.
+    pub(crate) share: Option<Share>,
     workers: Workers,
     pub(crate) machine: Arc<dyn Machine>,
 }
 
 impl OpenJob {
-    /// A job that may write.
-    pub(crate) fn new(arguments: &SelectArguments) -> Result<Self, Failure> {
-        let job = Self::open(arguments, Purpose::Write)?;
+    /// A job that may write, or the share of it that is given, which is said in one line.
+    pub(crate) fn new(arguments: &SelectArguments, given: Option<&GivenShard>) -> Result<Self, Failure> {
+        let job = Self::open(arguments, given, Purpose::Write)?;
         stores::opened(patiently(|| job.sink.check_version()))?;
         Ok(job)
     }
 
-    /// A job that only reads, for which a standby will do.
-    pub(crate) fn to_read(arguments: &SelectArguments) -> Result<Self, Failure> {
-        Self::open(arguments, Purpose::Read)
+    /// The same for a job that only reads, for which a standby will do.
+    pub(crate) fn to_read(arguments: &SelectArguments, given: Option<&GivenShard>) -> Result<Self, Failure> {
+        Self::open(arguments, given, Purpose::Read)
     }
 
-    fn open(arguments: &SelectArguments, purpose: Purpose) -> Result<Self, Failure> {
+    /// Leaves out the partitions of other shards.
+    #[must_use]
+    pub(crate) fn of_own_share(mut self) -> Self {
+        self.partitions = self.own_partitions();
+        self
+    }
+
+    /// Whether a partition is in the share of this machine.
+    pub(crate) fn owns(&self, partition: &Partition) -> bool {
+        self.config.run.shard.is_none_or(|shard| shard.owns(&self.sink.output(partition)))
+    }
+
+    /// Those selected that are in the share of this machine.
+    pub(crate) fn own_partitions(&self) -> Vec<Partition> {
+        self.partitions.iter().filter(|partition| self.owns(partition)).cloned().collect()
+    }
+
+    fn open(
+        arguments: &SelectArguments,
+        given: Option<&GivenShard>,
+        purpose: Purpose,
+    ) -> Result<Self, Failure> {
         // Before the stores are opened: its first sample covers the time since then.
         let machine = machine::here();
-        let config = config(&arguments.config)?;
+        let mut config = config(&arguments.config)?;
+        // The stores name their sessions after it.
+        config.run.shard = given.and_then(GivenShard::share);
         let stores = Stores::open(&config, purpose)?;
         let (source, sink) = (stores.source(), stores.sink());
         if let Some(device) = sink.device() {
@@ -129,7 +157,25 @@ impl OpenJob {
         }
         let partitions = planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
         let workers = arguments.workers.unwrap_or(config.run.workers);
-        Ok(Self { config, source, sink, partitions, workers, machine })
+        let mut job = Self { config, source, sink, partitions, share: None, workers, machine };
+        if let Some(given) = given {
+            job.tell_share(given, stores.only_here());
+        }
+        Ok(job)
+    }
+
+    /// Counts the share of this machine and says which it is.
+    fn tell_share(&mut self, given: &GivenShard, only_here: Option<String>) {
+        let own = self.partitions.iter().filter(|partition| self.owns(partition)).count();
+        let share = Share::new(given, own, self.partitions.len());
+        let only_here = only_here.filter(|_| given.share().is_some());
+        logging::info(&share.sentence(only_here.as_deref().filter(|_| !given.is_of_array_job)));
+        if let Some(why) = only_here.filter(|_| given.is_of_array_job) {
+            logging::warn(&format!(
+                "each machine of this array job may see another store: {why}; it takes one that all of them share"
+            ));
+        }
+        self.share = given.share().map(|_| share);
     }
 
     pub(crate) fn job(&self) -> Job<'_> {

@@ -60,6 +60,12 @@ impl Stores {
         Ok(Self { source, series, sink, is_one })
     }
 
+    /// Why the same configuration on another machine means other stores, as a clause; none where it does not, as far as can be told.
+    pub(crate) fn only_here(&self) -> Option<String> {
+        let of_sink = self.sink().only_here();
+        of_sink.or_else(|| self.source.clone().sink().only_here())
+    }
+
     /// The store of the series.
     pub(crate) fn source_store(&self) -> &dyn Store {
         self.source.as_ref()

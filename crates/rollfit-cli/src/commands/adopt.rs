@@ -9,7 +9,9 @@ use rollfit_job::stop_signal::StopSignal;
 use super::checks::{self, Remark};
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
+use crate::given_shard::GivenShard;
 use crate::open::OpenJob;
+use crate::share::{self, Share};
 use crate::{format, logging, output, signals};
 
 /// How many differences of a partition are printed; the rest is for `rollfit compare`.
@@ -41,15 +43,19 @@ struct AdoptDocument {
     /// Written by a later version of rollfit.
     newer: usize,
     skipped: usize,
+    /// The shard that was looked at; none where all partitions were.
+    shard: Option<Share>,
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Result<Exit, Failure> {
-    let open = OpenJob::new(arguments)?;
+    let given = GivenShard::find(arguments.shard)?;
+    let open = OpenJob::new(arguments, given.as_ref())?.of_own_share();
     let stop = StopSignal::default();
     signals::stop_at_first_signal(&stop)?;
     let outcomes = adopt(&open.job(), &open.partitions, &stop, &log);
     let lines = open.partitions.iter().zip(&outcomes);
-    let document = AdoptDocument::new(lines.map(|(partition, outcome)| line(partition, outcome)).collect());
+    let lines = lines.map(|(partition, outcome)| line(partition, outcome)).collect();
+    let document = AdoptDocument::new(lines, open.share.clone());
     output::document(global.json, &document, AdoptDocument::print)?;
     Ok(document.exit())
 }
@@ -108,7 +114,7 @@ fn causes(adoption: &Adoption) -> Vec<String> {
 }
 
 impl AdoptDocument {
-    fn new(partitions: Vec<AdoptLine>) -> Self {
+    fn new(partitions: Vec<AdoptLine>, shard: Option<Share>) -> Self {
         let count = |verdict: &str| partitions.iter().filter(|line| line.verdict == verdict).count();
         Self {
             adopted: count("adopted"),
@@ -120,6 +126,7 @@ impl AdoptDocument {
             absent: count("absent"),
             newer: count("newer"),
             skipped: count("skipped"),
+            shard,
             partitions,
         }
     }
@@ -136,7 +143,7 @@ impl AdoptDocument {
         let words = |count, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
         output::line(&format!(
             "{}: {} adopted, {} already ours, {} different, {} failed, {} without features{}{}{}",
-            format::plural(self.partitions.len(), "partition"),
+            share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.adopted,
             self.already_ours,
             self.different,
@@ -151,6 +158,9 @@ impl AdoptDocument {
         }
         if self.different > 0 {
             output::line("Partitions that differ are unchanged; `rollfit compare` lists all differences.")?;
+        }
+        if let Some(others) = share::others_sentence(self.shard.as_ref(), "looked at") {
+            output::line(&others)?;
         }
         if self.skipped > 0 {
             output::line("Interrupted. Run the same command again to continue.")?;

@@ -6,6 +6,7 @@ use rollfit_job::check::CheckOutcome;
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 
+use crate::share::{self, Share};
 use crate::{format, logging, output};
 
 pub(super) const NO_FEATURES: &str = "there are no features";
@@ -70,10 +71,10 @@ pub(super) fn newer_words(newer: usize) -> String {
     if newer > 0 { format!(", {newer} newer") } else { String::new() }
 }
 
-/// Prints how many partitions were not done because of a signal, if any.
-pub(super) fn print_interrupted(skipped: usize, done: &str) -> io::Result<()> {
+/// Prints how many partitions were not done because of a signal, and how many because they are in other shards, if any.
+pub(super) fn print_not_done(skipped: usize, share: Option<&Share>, done: &str) -> io::Result<()> {
     if skipped > 0 {
         output::line(&format!("Interrupted: {} not {done}", format::plural(skipped, "partition")))?;
     }
-    Ok(())
+    share::others_sentence(share, done).iter().try_for_each(|others| output::line(others))
 }

@@ -15,7 +15,7 @@ use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{Found, SeriesOfKey, Sink, StoreError, StoreKind};
 use rollfit_job::watch::Machine;
 
-use super::run::{Summary, run_open};
+use super::run::{Summary, given_shard, run_open};
 use crate::args::{GlobalArguments, RunArguments};
 use crate::exit::{Exit, Failure};
 use crate::follow::{BehindNow, FollowReporters, FollowState, work};
@@ -36,7 +36,8 @@ struct FollowDocument {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
     check_options(arguments)?;
-    let mut open = OpenJob::new(&arguments.select)?;
+    check_share(arguments)?;
+    let mut open = OpenJob::new(&arguments.select, None)?;
     let newest = newest_months(&open)?;
     check_open(&open, &arguments.select.only, &newest)?;
     check_followable(&open)?;
@@ -80,6 +81,17 @@ fn check_options(arguments: &RunArguments) -> Result<(), Failure> {
         ));
     }
     Ok(())
+}
+
+/// Refuses to follow a share of the partitions: the next month of a key would be another follower's.
+fn check_share(arguments: &RunArguments) -> Result<(), Failure> {
+    match given_shard(arguments)?.filter(|given| given.share().is_some()) {
+        Some(given) => Err(Failure::usage(format!(
+            "--follow keeps keys up to date, and a shard is a share of their months ({given}): give each follower keys of its own with --only, \
+             and ROLLFIT_SHARD=0/1 in an array job"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The newest month of each key that can be read, of any series; none where it has no rows yet.

@@ -2,6 +2,7 @@
 
 mod adopt;
 pub(crate) mod analyze;
+mod before_work;
 pub(crate) mod check;
 mod checks;
 mod compare;
@@ -13,11 +14,13 @@ mod import;
 mod init;
 mod metrics;
 mod new_definition;
+mod other_shards;
 mod plan;
 pub(crate) mod run;
 mod schema;
 mod status;
 mod switch;
+mod undone;
 mod unfilled;
 mod verify;
 

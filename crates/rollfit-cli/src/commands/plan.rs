@@ -11,7 +11,9 @@ use super::new_definition::{NewDefinition, estimate};
 use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
+use crate::given_shard::GivenShard;
 use crate::open::OpenJob;
+use crate::share::{self, Share};
 use crate::{format, join_loss, logging, output};
 
 #[derive(serde::Serialize)]
@@ -26,10 +28,13 @@ struct PlanDocument<'a> {
     /// What a new definition means for what an earlier one stored; none where it stored nothing.
     new_definition: Option<&'a NewDefinition>,
     unfilled_windows: &'a [UnfilledWindow],
+    /// The shard that this is the plan of; none where it is that of all partitions.
+    shard: Option<&'a Share>,
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Result<Exit, Failure> {
-    let open = OpenJob::to_read(arguments)?;
+    let given = GivenShard::find(arguments.shard)?;
+    let open = OpenJob::to_read(arguments, given.as_ref())?.of_own_share();
     let planned = assess(&open.job(), &open.partitions);
     let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
     let free_bytes = open.sink.free_bytes();
@@ -37,7 +42,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
     let estimate = estimate(&open, &[], planned.iter().map(|line| line.write_rows).sum());
     let earlier = planned.iter().map(|line| (&line.partition, line.earlier));
     let new_definition = NewDefinition::new(&open, earlier);
-    let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&arguments.only, &line.partition.key));
+    // A shard has some months of a key, and a window may fill in others.
+    let selects_whole_key = |key: &str| open.share.is_none() && selects_whole_key(&arguments.only, key);
+    let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&line.partition.key));
     let unfilled_windows = &unfilled_windows(&open.config, of_whole_keys.map(usable_rows));
     if global.json {
         output::json(&PlanDocument {
@@ -48,9 +55,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Resu
             estimate: estimate.as_ref(),
             new_definition: new_definition.as_ref(),
             unfilled_windows,
+            shard: open.share.as_ref(),
         })?;
     } else {
-        print(&planned, write_bytes, free_bytes)?;
+        print(&planned, write_bytes, free_bytes, open.share.as_ref())?;
         estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
         new_definition.iter().try_for_each(|new| output::line(&new.sentence()))?;
     }
@@ -100,7 +108,32 @@ fn usable_rows(line: &PlannedPartition) -> UsableRows<'_> {
     UsableRows { partition: &line.partition, rows: line.rows, lookback_rows: line.lookback_rows }
 }
 
-fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>) -> Result<(), Failure> {
+fn print(
+    planned: &[PlannedPartition],
+    write_bytes: u64,
+    free_bytes: Option<u64>,
+    share: Option<&Share>,
+) -> Result<(), Failure> {
+    print_lines(planned)?;
+    let counts =
+        State::ALL.map(|state| (state, planned.iter().filter(|line| line.state == Some(state)).count()));
+    let counts =
+        counts.iter().filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {state}"));
+    let failed = planned.iter().filter(|line| line.state.is_none()).count();
+    let failed = (failed > 0).then(|| format!("{failed} failed"));
+    let states = counts.chain(failed).collect::<Vec<_>>().join(", ");
+    let states = if states.is_empty() { states } else { format!(": {states}") };
+    let free = free_bytes.map(|free| format!(", {} free", format::bytes(free))).unwrap_or_default();
+    output::line(&format!(
+        "\n{}{states}; about {} to write{free}",
+        share::partitions(planned.len(), share),
+        format::bytes(write_bytes)
+    ))?;
+    share::others_sentence(share, "planned").iter().try_for_each(|others| Ok(output::line(others)?))
+}
+
+/// A table with a row for each partition.
+fn print_lines(planned: &[PlannedPartition]) -> Result<(), Failure> {
     let state = |line: &PlannedPartition| line.state.map_or("failed", State::name).to_owned();
     let rows: Vec<Vec<String>> = planned
         .iter()
@@ -114,19 +147,5 @@ fn print(planned: &[PlannedPartition], write_bytes: u64, free_bytes: Option<u64>
             ]
         })
         .collect();
-    output::table(&["partition", "state", "rows", "to write", "cause"], &rows)?;
-    let counts =
-        State::ALL.map(|state| (state, planned.iter().filter(|line| line.state == Some(state)).count()));
-    let counts =
-        counts.iter().filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {state}"));
-    let failed = planned.iter().filter(|line| line.state.is_none()).count();
-    let failed = (failed > 0).then(|| format!("{failed} failed"));
-    let states = counts.chain(failed).collect::<Vec<_>>().join(", ");
-    let free = free_bytes.map(|free| format!(", {} free", format::bytes(free))).unwrap_or_default();
-    output::line(&format!(
-        "\n{}: {states}; about {} to write{free}",
-        format::plural(planned.len(), "partition"),
-        format::bytes(write_bytes)
-    ))?;
-    Ok(())
+    Ok(output::table(&["partition", "state", "rows", "to write", "cause"], &rows)?)
 }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rollfit::Cpu;
-use rollfit_job::error_chain;
 use rollfit_job::foreign;
 use rollfit_job::join_loss::JoinLoss;
 use rollfit_job::partition::Partition;
@@ -17,30 +16,54 @@ use rollfit_job::state::{EarlierDefinition, State};
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
+use super::before_work::tell_before_work;
 use super::follow;
 use super::new_definition::NewDefinition;
+use super::other_shards::OtherShards;
+use super::undone::UndonePartition;
 use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, RunArguments};
 use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
+use crate::given_shard::GivenShard;
 use crate::open::OpenJob;
 use crate::output::ENTRIES_MAX;
 use crate::record::header::header;
 use crate::run_reporters::{RunReporters, TakenOver};
+use crate::share::{self, Share};
 use crate::{format, logging, output, pending_rows, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<Exit, Failure> {
     if arguments.follow {
         return follow::run(global, arguments);
     }
-    let summary = run_partitions(global, arguments)?;
+    let given = given_shard(arguments)?;
+    let summary = run_partitions(global, arguments, given.as_ref())?;
     output::document(global.json, &summary, Summary::print)?;
     Ok(summary.exit())
 }
 
-/// Runs the job and prints only progress.
-pub(super) fn run_partitions(global: &GlobalArguments, arguments: &RunArguments) -> Result<Summary, Failure> {
-    let open = OpenJob::new(&arguments.select)?;
+/// The share of the job that a run is given.
+///
+/// # Errors
+/// Where what says so has no meaning, or there is none and an option that goes with one.
+pub(crate) fn given_shard(arguments: &RunArguments) -> Result<Option<GivenShard>, Failure> {
+    let given = GivenShard::find(arguments.select.shard)?;
+    if arguments.no_help && given.is_none() {
+        return Err(Failure::usage(
+            "--no-help goes with a shard, and this run has none: give --shard I/N or ROLLFIT_SHARD=I/N, or leave it out",
+        ));
+    }
+    Ok(given)
+}
+
+/// Runs the job, or the share of it that is given, and prints only progress.
+pub(super) fn run_partitions(
+    global: &GlobalArguments,
+    arguments: &RunArguments,
+    given: Option<&GivenShard>,
+) -> Result<Summary, Failure> {
+    let open = OpenJob::new(&arguments.select, given)?;
     let (summary, reporters) = run_open(global, arguments, &open, &StopSignal::default())?;
     reporters.finish(summary.interrupted);
     Ok(summary)
@@ -54,6 +77,7 @@ pub(crate) fn run_embedded(
     start: impl FnOnce() -> Result<RunReporters, Failure>,
 ) -> Result<(Summary, Option<PathBuf>), Failure> {
     check_space(open)?;
+    tell_before_work(open, &arguments.replace)?;
     let (summary, reporters) = run_reported(arguments, open, stop, start)?;
     let record = reporters.finish(summary.interrupted);
     Ok((summary, record))
@@ -67,6 +91,7 @@ pub(super) fn run_open(
     stop: &StopSignal,
 ) -> Result<(Summary, TakenOver), Failure> {
     check_space(open)?;
+    tell_before_work(open, &arguments.replace)?;
     signals::handle_signals(stop, arguments.stop_within.map(Duration::from_secs))?;
     run_reported(arguments, open, stop, || {
         RunReporters::start(global, arguments, header(open, arguments, logging::run_id()))
@@ -92,8 +117,8 @@ fn run_reported(
     let unfilled_windows = unfilled_windows(&open.config, written);
     unfilled::warn(&unfilled_windows, open.config.boundary);
     let new_definition = NewDefinition::new(open, report.outcomes.iter().map(earlier));
-    let summary =
-        Summary { unfilled_windows, new_definition, ..Summary::new(&report, open.partitions.len(), took) };
+    let summary = Summary::new(&report, open, arguments.no_help, took);
+    let summary = Summary { unfilled_windows, new_definition, ..summary };
     Ok((summary, reporters))
 }
 
@@ -129,7 +154,7 @@ fn written_keys<'a>(
 /// Refuses a run that would fill the disk, before it writes a byte.
 fn check_space(open: &OpenJob) -> Result<(), Failure> {
     let Some(free) = open.sink.free_bytes() else { return Ok(()) };
-    let needed = estimate_missing_bytes(&open.job(), &open.partitions);
+    let needed = estimate_missing_bytes(&open.job(), &open.own_partitions());
     if needed <= free {
         return Ok(());
     }
@@ -152,9 +177,11 @@ fn told_pending(report: &RunReport) -> Vec<PartitionPending> {
     told.map(|(partition, pending)| PartitionPending { partition, pending }).collect()
 }
 
-/// What a run did, as it is printed.
+/// What a run did, as it is printed. With a shard what is counted is its own share, but for rows, bytes and time.
 #[derive(Default, serde::Serialize)]
 pub(crate) struct Summary {
+    /// None where the run had the whole job.
+    shard: Option<Share>,
     partitions: usize,
     written: usize,
     already_done: usize,
@@ -165,6 +192,12 @@ pub(crate) struct Summary {
     skipped: Vec<UndonePartition>,
     failed: Vec<UndonePartition>,
     not_started: usize,
+    /// The partitions of the other shards; none where the run had the whole job.
+    other_shards: Option<OtherShards>,
+    /// How often the source of a partition was read.
+    source_reads: u64,
+    /// The partitions that another runner was seen to have.
+    seen_held: u64,
     interrupted: bool,
     /// Attempts that hit transient errors and were retried.
     retries: u64,
@@ -209,22 +242,16 @@ struct PartitionPending {
     pending: PendingRows,
 }
 
-/// A partition that was not done, and why.
-#[derive(serde::Serialize)]
-struct UndonePartition {
-    partition: Partition,
-    state: &'static str,
-    cause: String,
-    /// The end of the cause that may be the same for many partitions.
-    #[serde(skip)]
-    detail: Option<String>,
-}
-
 impl Summary {
-    fn new(report: &RunReport, partitions: usize, took: Duration) -> Self {
+    fn new(report: &RunReport, open: &OpenJob, no_help: bool, took: Duration) -> Self {
+        let share = open.share.as_ref();
+        let others = |share: &Share| OtherShards::new(share.other_partitions, no_help);
         let mut summary = Self {
-            partitions,
-            not_started: partitions - report.outcomes.len(),
+            shard: share.cloned(),
+            partitions: share.map_or(open.partitions.len(), |share| share.partitions),
+            other_shards: share.map(others),
+            source_reads: report.source_reads,
+            seen_held: report.seen_held,
             interrupted: report.interrupted,
             retries: report.retries,
             workers: report.workers_max,
@@ -232,41 +259,42 @@ impl Summary {
             peak_memory_bytes: peak_memory_bytes(),
             ..Self::default()
         };
+        summary.not_started = summary.partitions;
         for (partition, outcome) in &report.outcomes {
-            summary.add(partition, outcome);
+            summary.add_written(partition, outcome);
+            match summary.other_shards.as_mut().filter(|_| !open.owns(partition)) {
+                Some(others) => others.add(partition, outcome),
+                None => summary.add(partition, outcome),
+            }
         }
         summary.pending = told_pending(report);
         summary.rows_per_second = summary.rows as f64 / summary.seconds.max(1e-9);
         summary
     }
 
+    /// Adds what was written of a partition, whoever's it is.
+    fn add_written(&mut self, partition: &Partition, outcome: &Outcome) {
+        let Outcome::Written { counts, bytes, join_loss, .. } = outcome else { return };
+        self.rows += counts.written_rows();
+        self.bytes += bytes;
+        self.no_value.add(&counts.no_value);
+        self.join_lost_rows += counts.lost_rows;
+        let loss = join_loss.clone();
+        self.join_losses.extend(loss.map(|loss| PartitionLoss { partition: partition.clone(), loss }));
+    }
+
+    /// Adds how a partition ended that is this run's own.
     fn add(&mut self, partition: &Partition, outcome: &Outcome) {
-        let problem =
-            |state, cause| UndonePartition { partition: partition.clone(), state, cause, detail: None };
+        if !matches!(outcome, Outcome::Abandoned) {
+            self.not_started = self.not_started.saturating_sub(1);
+        }
         match outcome {
-            Outcome::Written { counts, bytes, join_loss, .. } => {
-                self.written += 1;
-                self.rows += counts.written_rows();
-                self.bytes += bytes;
-                self.no_value.add(&counts.no_value);
-                self.join_lost_rows += counts.lost_rows;
-                let loss = join_loss.clone();
-                let loss = loss.map(|loss| PartitionLoss { partition: partition.clone(), loss });
-                self.join_losses.extend(loss);
-            }
+            Outcome::Written { .. } => self.written += 1,
             Outcome::AlreadyDone => self.already_done += 1,
             Outcome::WrittenByOther => self.written_by_others += 1,
             Outcome::Waiting => self.waiting += 1,
-            Outcome::LeftAlone(assessment) => {
-                self.skipped.push(problem(assessment.state.name(), assessment.cause.clone()));
-            }
-            Outcome::Held(holder) => self.failed.push(problem("held", format!("still in use by {holder}"))),
-            Outcome::Failed(error) => self.failed.push(UndonePartition {
-                detail: error.detail().map(str::to_owned),
-                ..problem("failed", error_chain(error))
-            }),
-            Outcome::Abandoned => self.not_started += 1,
-            other => self.failed.push(problem("failed", format!("{other:?}"))),
+            Outcome::LeftAlone(_) => self.skipped.extend(UndonePartition::new(partition, outcome)),
+            _ => self.failed.extend(UndonePartition::new(partition, outcome)),
         }
     }
 
@@ -308,18 +336,8 @@ impl Summary {
     }
 
     fn lines(&self, cause: impl Fn(&UndonePartition) -> String) -> Vec<String> {
-        let waiting = (self.waiting > 0).then(|| format!(", {} waiting", self.waiting));
-        let mut lines = vec![format!(
-            "{}: {} written, {} already done{}, {} skipped, {} failed, {} not started",
-            format::plural(self.partitions, "partition"),
-            self.written,
-            self.already_done,
-            waiting.unwrap_or_default(),
-            self.skipped.len(),
-            self.failed.len(),
-            self.not_started
-        )];
-        if self.written > 0 {
+        let mut lines = vec![self.counts_line()];
+        if self.rows > 0 || self.written > 0 {
             lines.extend(self.written_lines());
         }
         let pending = self.pending.iter().take(ENTRIES_MAX);
@@ -333,10 +351,28 @@ impl Summary {
             problems.map(|problem| format!("  {}: {}: {}", problem.partition, problem.state, cause(problem))),
         );
         lines.extend(output::rest_line(self.failed.len() + self.skipped.len(), "partition"));
+        lines.extend(self.other_shards.iter().flat_map(|others| others.lines(&cause)));
         lines.extend(self.ways_out());
         let interrupted = "Interrupted. Run the same command again to continue.";
         lines.extend(self.interrupted.then(|| interrupted.to_owned()));
         lines
+    }
+
+    fn counts_line(&self) -> String {
+        let some = |number: usize, what: &str| {
+            if number > 0 { format!(", {number} {what}") } else { String::new() }
+        };
+        format!(
+            "{}: {} written, {} already done{}{}, {} skipped, {} failed, {} not started",
+            share::partitions(self.partitions, self.shard.as_ref()),
+            self.written,
+            self.already_done,
+            some(self.written_by_others, "written by other runners"),
+            some(self.waiting, "waiting"),
+            self.skipped.len(),
+            self.failed.len(),
+            self.not_started
+        )
     }
 
     fn retries_line(&self) -> String {

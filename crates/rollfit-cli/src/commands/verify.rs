@@ -8,7 +8,9 @@ use rollfit_job::verify::{Depth, Verified, verify};
 use super::checks::{self, Remark};
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
+use crate::given_shard::GivenShard;
 use crate::open::OpenJob;
+use crate::share::{self, Share};
 use crate::{format, output, signals};
 
 #[derive(serde::Serialize)]
@@ -40,19 +42,25 @@ pub(super) struct VerifyDocument {
     /// Written by a later version of rollfit, which can verify them.
     newer: usize,
     skipped: usize,
+    /// The shard that was verified; none where all partitions were.
+    shard: Option<Share>,
     #[serde(skip)]
     depth: Depth,
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Result<Exit, Failure> {
-    let document = verify_partitions(arguments)?;
+    let given = GivenShard::find(arguments.select.shard)?;
+    let document = verify_partitions(arguments, given.as_ref())?;
     output::document(global.json, &document, VerifyDocument::print)?;
     Ok(document.exit())
 }
 
 /// Verifies and prints only progress.
-pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDocument, Failure> {
-    let open = OpenJob::to_read(&arguments.select)?;
+pub(super) fn verify_partitions(
+    arguments: &VerifyArguments,
+    given: Option<&GivenShard>,
+) -> Result<VerifyDocument, Failure> {
+    let open = OpenJob::to_read(&arguments.select, given)?.of_own_share();
     let depth = match (arguments.quick, arguments.sample) {
         (true, _) => Depth::Quick,
         (false, Some(rows)) => Depth::Sampled(rows),
@@ -63,7 +71,7 @@ pub(super) fn verify_partitions(arguments: &VerifyArguments) -> Result<VerifyDoc
     let outcomes = verify(&open.job(), &open.partitions, depth, &stop, &log);
     let lines =
         open.partitions.into_iter().zip(outcomes).map(|(partition, outcome)| line(partition, outcome));
-    Ok(VerifyDocument::new(lines.collect(), depth))
+    Ok(VerifyDocument::new(lines.collect(), depth, open.share))
 }
 
 fn log(partition: &Partition, outcome: &CheckOutcome<Verified>) {
@@ -92,7 +100,7 @@ fn mismatches(count: usize) -> String {
 }
 
 impl VerifyDocument {
-    fn new(partitions: Vec<VerifyLine>, depth: Depth) -> Self {
+    fn new(partitions: Vec<VerifyLine>, depth: Depth, shard: Option<Share>) -> Self {
         let verified = || partitions.iter().filter_map(|line| line.verified.as_ref());
         let worst = verified().max_by(|a, b| a.worst_error.total_cmp(&b.worst_error));
         let adopted = || verified().filter(|verified| verified.adopted_cells > 0);
@@ -112,6 +120,7 @@ impl VerifyDocument {
             absent: count("absent"),
             newer: count("newer"),
             skipped: count("skipped"),
+            shard,
             depth,
             partitions,
         }
@@ -128,14 +137,14 @@ impl VerifyDocument {
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
             "{}: {} verified, {}, {} failed, {} without features{}",
-            format::plural(self.partitions.len(), "partition"),
+            share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.equal,
             mismatches(self.different),
             self.failed,
             self.absent,
             checks::newer_words(self.newer)
         ))?;
-        checks::print_interrupted(self.skipped, "verified")?;
+        checks::print_not_done(self.skipped, self.shard.as_ref(), "verified")?;
         self.print_cells()?;
         for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "skipped")) {
             checks::print_causes(&line.partition, line.verdict, line.cause.as_slice(), 1)?;

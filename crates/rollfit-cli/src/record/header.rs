@@ -28,7 +28,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
         config: paths::full_name(config_path).display().to_string(),
-        options: Some(options(arguments)),
+        options: Some(options(open, arguments)),
         job: job_digest(open),
         source: source_place(open),
         sink: sink_place(open),
@@ -37,7 +37,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
         sink_is_local: open.sink.is_local(),
         server_cores: server_cores(open),
         shard: open.config.run.shard.map(|shard| shard.to_string()),
-        partitions: open.partitions.len() as u64,
+        partitions: open.share.as_ref().map_or(open.partitions.len(), |share| share.partitions) as u64,
         features: config.feature_count() as u64,
         fits: config.series.iter().map(|series| series.windows.len() as u64).sum(),
         kernel: Cpu::detect().name().to_owned(),
@@ -49,13 +49,17 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
 }
 
 /// What the command line says beyond the configuration and the settings; files by their full names.
-fn options(arguments: &RunArguments) -> Vec<String> {
+fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
     let with_value = |name: &str, value: String| [name.to_owned(), value];
     let file = |path: &Path| paths::full(path).display().to_string();
     let mut options: Vec<String> = Vec::new();
     options.extend(arguments.select.only.iter().flat_map(|only| with_value("--only", only.to_string())));
+    // Also where an array job gave it: who types the command has none.
+    let shard = open.config.run.shard.or(arguments.select.shard).map(|shard| shard.to_string());
+    options.extend(shard.into_iter().flat_map(|shard| with_value("--shard", shard)));
     options.extend(arguments.replace.iter().flat_map(|state| with_value("--replace", state.to_string())));
     options.extend(arguments.force.then(|| "--force".to_owned()));
+    options.extend((arguments.no_help && open.share.is_some()).then(|| "--no-help".to_owned()));
     options.extend(arguments.follow.then(|| "--follow".to_owned()));
     let poll_ms = arguments.poll_interval.map(|interval| format!("{}ms", interval.0.as_millis()));
     let stop_within = arguments.stop_within.map(|seconds| seconds.to_string());

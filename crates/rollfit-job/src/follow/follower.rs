@@ -42,7 +42,7 @@ impl<'a> Follower<'a> {
         observer: &'a dyn FollowObserver,
     ) -> Self {
         let run_options = RunOptions { replace: options.replace.clone(), ..RunOptions::default() };
-        let runner = Runner::new(job, 0, run_options, stop, &NoObserver).following(observer);
+        let runner = Runner::new(job, &[], run_options, stop, &NoObserver).following(observer);
         let context = FollowContext {
             job,
             stop,

@@ -1,14 +1,18 @@
 //! [`Done`]: what a run has done so far, counted by its workers.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Outcome;
+use crate::lock::lock;
+use crate::partition::Partition;
 use crate::watch::Totals;
 
 /// Counters that every worker adds to.
 #[derive(Default)]
 pub(super) struct Done {
-    partitions: u64,
+    partitions: AtomicU64,
     ended: AtomicU64,
     written: AtomicU64,
     failed: AtomicU64,
@@ -17,18 +21,14 @@ pub(super) struct Done {
     rows_committed: AtomicU64,
     bytes: AtomicU64,
     source_reads: AtomicU64,
-    seen_held: AtomicU64,
+    seen_held: Mutex<HashSet<Partition>>,
 }
 
 impl Done {
-    pub(super) fn new(partitions: usize) -> Self {
-        Self { partitions: partitions as u64, ..Self::default() }
-    }
-
     pub(super) fn totals(&self) -> Totals {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Totals {
-            partitions: self.partitions,
+            partitions: count(&self.partitions),
             ended: count(&self.ended),
             written: count(&self.written),
             failed: count(&self.failed),
@@ -46,7 +46,22 @@ impl Done {
 
     /// The partitions that another runner was seen to have.
     pub(super) fn seen_held(&self) -> u64 {
-        self.seen_held.load(Ordering::Relaxed)
+        lock(&self.seen_held).len() as u64
+    }
+
+    /// Whether another runner was seen to have a partition.
+    pub(super) fn has_seen_held(&self, partition: &Partition) -> bool {
+        lock(&self.seen_held).contains(partition)
+    }
+
+    /// There are so many partitions more to do.
+    pub(super) fn takes_on(&self, partitions: usize) {
+        self.partitions.fetch_add(partitions as u64, Ordering::Relaxed);
+    }
+
+    /// A partition of another share was done by somebody else before it was begun.
+    pub(super) fn need_not_help(&self) {
+        self.partitions.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// The source of a partition is read now.
@@ -54,9 +69,9 @@ impl Done {
         self.source_reads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Another runner was seen to have a partition.
-    pub(super) fn sees_held(&self) {
-        self.seen_held.fetch_add(1, Ordering::Relaxed);
+    /// Another runner was seen to have a partition, or to have had it a moment ago.
+    pub(super) fn sees_held(&self, partition: &Partition) {
+        lock(&self.seen_held).insert(partition.clone());
     }
 
     pub(super) fn retried(&self) {
@@ -80,6 +95,7 @@ impl Done {
             Outcome::Failed(_) | Outcome::Held(_) => self.failed.fetch_add(1, Ordering::Relaxed),
             Outcome::AlreadyDone
             | Outcome::WrittenByOther
+            | Outcome::Unchecked
             | Outcome::Waiting
             | Outcome::LeftAlone(_)
             | Outcome::Abandoned => 0,

@@ -1,12 +1,18 @@
-//! [`run`]: does the partitions of a job on several workers. A failed partition does not stop the others; one that
-//! another runner holds is tried again at the end.
+//! [`run`]: does the partitions of a job on several workers, beside other runners on the same store. A failed partition does not stop the
+//! others; one that another runner holds is tried again at the end.
+//!
+//! Invariants: runners know of each other only through the store. A runner that has a share of the job does that first, and then what is
+//! missing of the others; how these end says nothing about its own.
 
 mod done;
+mod first_look;
 mod monitor_loop;
+mod noted_marks;
 mod order;
 mod partition;
 mod queue;
 mod settled;
+mod shares;
 mod throttle;
 mod worker_pool;
 
@@ -15,6 +21,8 @@ use std::time::Duration;
 pub(crate) use self::partition::{Runner, bug};
 use self::queue::Queue;
 pub(crate) use self::settled::{Appended, Settled};
+pub use self::shares::OtherShares;
+use self::shares::{Shares, is_own};
 use self::worker_pool::WorkerPool;
 use crate::Job;
 use crate::activity::{Times, Trips};
@@ -56,8 +64,11 @@ pub enum Outcome {
     },
     /// There was nothing to do.
     AlreadyDone,
-    /// Another runner of the same definition has written it since this run began. Its source was not read again.
+    /// Another runner of the same definition has written it since this run began, and had not begun with it before. Its source was not
+    /// read again.
     WrittenByOther,
+    /// It is in another share and has features, which the runner of that share compares with the source.
+    Unchecked,
     /// No row is joined yet, and there is nothing to store.
     Waiting,
     /// It is skipped (promise 3).
@@ -195,11 +206,16 @@ pub trait Observer: Sync {
 /// What a run did.
 #[derive(Debug, Default)]
 pub struct RunReport {
-    /// Every partition that started, with how it ended; not those still waited for at a stop.
+    /// Every partition of the own share that started, with how it ended; not those still waited for at a stop. Without a share all
+    /// partitions are the runner's own.
     pub outcomes: Vec<(Partition, Outcome)>,
+    /// How many partitions the own share has.
+    pub own_partitions: usize,
+    /// What became of the other shares; none where the job is not divided.
+    pub other_shares: Option<OtherShares>,
     /// The partitions of which rows wait for another series.
     pub pending: Vec<(Partition, PendingRows)>,
-    /// Whether a stop was wanted before all were done.
+    /// Whether a stop was wanted before the own share was done.
     pub interrupted: bool,
     /// Attempts that failed and were repeated.
     pub retries: u64,
@@ -207,11 +223,12 @@ pub struct RunReport {
     pub workers_max: usize,
     /// How often the source of a partition was read.
     pub source_reads: u64,
-    /// The partitions that another runner was seen to have.
+    /// The partitions that another runner was seen to have, or to have had while their source was read here. Over all runners of a job of
+    /// which nothing is stored, sources are read at most as often as there are partitions and partitions seen so.
     pub seen_held: u64,
 }
 
-/// Does `partitions`.
+/// Does `partitions`: those of the own share where the configuration has one, then those that are missing of the others.
 pub fn run(
     job: &Job<'_>,
     partitions: &[Partition],
@@ -219,14 +236,24 @@ pub fn run(
     stop: &StopSignal,
     observer: &dyn Observer,
 ) -> RunReport {
-    let runner = Runner::new(job, partitions.len(), options.clone(), stop, observer);
-    let pool = WorkerPool::new(&runner, Queue::new(order::sorted(job, partitions), job.config.run.lock_wait));
+    let runner = Runner::new(job, partitions, options.clone(), stop, observer);
+    let Shares { own, others } = Shares::new(job, partitions);
+    let own_partitions = own.len();
+    runner.done.takes_on(own_partitions);
+    let helped = if options.no_help { Vec::new() } else { others.clone() };
+    let pool =
+        WorkerPool::new(&runner, Queue::new(order::sorted(job, own), helped, job.config.run.lock_wait));
     pool.work();
-    let mut report = pool.into_report();
+    let mut report = RunReport { own_partitions, ..pool.into_report() };
     report.outcomes.sort_by(|(a, _), (b, _)| a.cmp(b));
     report.pending.sort_by(|(a, _), (b, _)| a.cmp(b));
+    if job.config.run.shard.is_some() {
+        let (own, helped) = report.outcomes.into_iter().partition(|(partition, _)| is_own(job, partition));
+        report.outcomes = own;
+        report.other_shares = Some(runner.other_shares(&others, helped));
+    }
     let outcomes = &report.outcomes;
-    report.interrupted = stop.requested() && outcomes.len() < partitions.len()
+    report.interrupted = stop.requested() && outcomes.len() < own_partitions
         || outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Abandoned));
     report
 }

@@ -1,5 +1,7 @@
 //! The order in which the partitions of a run start.
 
+use std::hash::{BuildHasher, RandomState};
+
 use crate::Job;
 use crate::absence::Absence;
 use crate::config::Order;
@@ -7,10 +9,37 @@ use crate::partition::Partition;
 use crate::workers::for_each;
 
 /// The partitions in the order in which they start.
-pub(super) fn sorted(job: &Job<'_>, partitions: &[Partition]) -> Vec<Partition> {
+pub(super) fn sorted(job: &Job<'_>, partitions: Vec<Partition>) -> Vec<Partition> {
     match job.config.run.order {
-        Order::Spread | Order::Plan => partitions.to_vec(),
-        Order::LargestFirst => largest_first(job, partitions),
+        Order::Spread => spread(job, partitions),
+        Order::Plan => partitions,
+        // Equal ones begin elsewhere in each runner.
+        Order::LargestFirst => largest_first(job, &spread(job, partitions)),
+    }
+}
+
+/// Begins elsewhere in each runner. One with a share of its own begins at the first: nobody else begins in it, and who helps with it comes
+/// from the other side.
+fn spread(job: &Job<'_>, mut partitions: Vec<Partition>) -> Vec<Partition> {
+    if job.config.run.shard.is_none() {
+        rotate(&mut partitions);
+    }
+    partitions
+}
+
+/// The order in which a runner helps with the partitions of other shares: from another one on in each runner, so that several meet seldom,
+/// and backwards, so that they meet the runner of a share, who goes forward, once.
+pub(super) fn helping(mut partitions: Vec<Partition>) -> Vec<Partition> {
+    rotate(&mut partitions);
+    partitions.reverse();
+    partitions
+}
+
+/// Begins the list at a place that is another one in each run: containers may have equal names, and processes in them equal numbers.
+fn rotate(partitions: &mut [Partition]) {
+    if !partitions.is_empty() {
+        let hash = RandomState::new().hash_one(std::process::id());
+        partitions.rotate_left((hash % partitions.len() as u64) as usize);
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::done::Done;
+use super::noted_marks::NotedMarks;
 use super::throttle::Throttle;
 use super::{Observer, Outcome, RunOptions, Settled, Try};
 use crate::Job;
@@ -17,7 +18,7 @@ use crate::partition::Partition;
 use crate::pending::PendingRows;
 use crate::receipt::Definition;
 use crate::stop_signal::StopSignal;
-use crate::store::{Claim, Fault, StoreError, Write};
+use crate::store::{Fault, StoreError};
 
 /// Since when every attempt has failed for a cause that may pass. A store that is down fails every partition: it is waited
 /// for once, not once a partition.
@@ -53,6 +54,8 @@ pub(super) struct Tried {
 pub(crate) struct Runner<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) definition: Arc<Definition>,
+    /// All partitions of a run, of whatever share; none of a follower, which comes to know them.
+    pub(super) partitions: &'a [Partition],
     pub(super) options: RunOptions,
     /// The observer of a follower, which keeps the rows of each panel and waits for rows of partitions that have none; none in a run.
     pub(super) follower: Option<&'a dyn FollowObserver>,
@@ -61,14 +64,15 @@ pub(crate) struct Runner<'a> {
     pub(super) started: Instant,
     pub(super) outage: Outage,
     pub(super) done: Done,
+    pub(super) noted: NotedMarks,
     pub(super) throttle: Throttle,
 }
 
 impl<'a> Runner<'a> {
-    /// The runner of a job of this many partitions, from now on.
+    /// The runner of a job of these partitions, from now on.
     pub(crate) fn new(
         job: &'a Job<'a>,
-        partitions: usize,
+        partitions: &'a [Partition],
         options: RunOptions,
         stop: &'a StopSignal,
         observer: &'a dyn Observer,
@@ -76,13 +80,15 @@ impl<'a> Runner<'a> {
         Self {
             job,
             definition: Definition::from_config(job.config).into(),
+            partitions,
             options,
             follower: None,
             stop,
             observer,
             started: Instant::now(),
             outage: Outage::default(),
-            done: Done::new(partitions),
+            done: Done::default(),
+            noted: NotedMarks::default(),
             throttle: Throttle::new(&job.config.run),
         }
     }
@@ -104,16 +110,6 @@ impl<'a> Runner<'a> {
             }
             None => self.observer.view_made(at, &what),
         }
-    }
-
-    /// Whether another process has the partition or its series now. Cheaper than reading its source to find out.
-    pub(super) fn is_still_held(&self, partition: &Partition) -> bool {
-        let look = || {
-            matches!(self.source_holder(partition), Ok(Some(_)))
-                || matches!(self.job.sink.claim(partition, Write::Replace), Ok(Claim::Held(_)))
-        };
-        // A bug that panics here panics again where it is reported.
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(look)).unwrap_or(false)
     }
 
     pub(super) fn source_holder(&self, partition: &Partition) -> Result<Option<String>, StoreError> {

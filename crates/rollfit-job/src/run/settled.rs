@@ -4,6 +4,7 @@
 //! Invariants: what is written is decided from what the sink holds once the partition is claimed. Where that is not what was
 //! looked at before, nothing is written.
 
+use super::first_look::{FirstLook, held_by};
 use super::partition::Runner;
 use super::{Outcome, Stage, Try, WrittenCounts};
 use crate::activity::{Activity, Lane, during, enter};
@@ -111,12 +112,12 @@ impl Runner<'_> {
         lane: &Lane,
     ) -> Result<Option<Settled>, StoreError> {
         self.observer.stage(at, Stage::Read);
-        if let Some(holder) = during(Activity::Reading, || self.source_holder(at.partition))? {
-            return Ok(Some(Settled::unread(held_by(&holder))));
-        }
         // Decided without a claim first: where there is nothing to do, not even a lock file is written. Looked at before the source
         // is read: a receipt that another runner commits meanwhile may be of a newer source, and must not pass for a change.
-        let found = self.unless_damaged(during(Activity::Querying, || self.job.sink.found(at.partition)))?;
+        let found = match self.look_first(at)? {
+            FirstLook::Read(found) => found,
+            FirstLook::End(outcome) => return Ok(Some(Settled::unread(outcome))),
+        };
         self.done.reads_source();
         let (panel, rows) = during(Activity::Reading, || self.read(at.partition))?;
         lane.hold(panel.memory_bytes());
@@ -166,7 +167,7 @@ impl Runner<'_> {
     }
 
     /// What was found. Damaged features are an error, and count as none where they are to be computed again.
-    fn unless_damaged(&self, found: Result<Found, StoreError>) -> Result<Found, StoreError> {
+    pub(super) fn unless_damaged(&self, found: Result<Found, StoreError>) -> Result<Found, StoreError> {
         match found {
             Err(error) if error.is_damage() && self.options.force => Ok(Found::Nothing),
             found => found,
@@ -280,6 +281,7 @@ impl Runner<'_> {
         };
         let is_after = |found: &Found| matches!(found, Found::Ours(receipt) if *receipt == addition.after);
         if !is_after(&during(Activity::Querying, || slot.found())?) {
+            self.done.sees_held(at.partition);
             return Ok(Appended::Changed);
         }
         let (outcome, receipt) = self.write(at, slot, engine_and_lane, &WrittenRows::Added(addition))?;
@@ -301,12 +303,17 @@ impl Runner<'_> {
         if let Some(obstacle) = overwrites.then(obstacle).transpose()?.flatten() {
             return Ok(Some((Outcome::LeftAlone(assessment.blocked_by(&obstacle)), None)));
         }
+        if overwrites && self.is_written_by_other(at.partition, found) {
+            self.done.sees_held(at.partition);
+            return Ok(None);
+        }
         let claim = during(Activity::Querying, || self.job.sink.claim(at.partition, Write::Replace))?;
         let mut slot = match claim {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) | Claim::Rewrite(holder) => return Ok(Some((held_by(&holder), None))),
         };
         if self.unless_damaged(during(Activity::Querying, || slot.found()))? != *found {
+            self.done.sees_held(at.partition);
             return Ok(None);
         }
         if let Some(obstacle) = slot.obstacle()?.filter(|_| overwrites) {
@@ -338,6 +345,8 @@ impl Runner<'_> {
             return Ok(ABANDONED);
         }
         self.observer.stage(at, Stage::Commit);
+        // Where the commit is done and its answer is lost, the next attempt finds what this one wrote.
+        self.noted.forget(at.partition);
         let stored_bytes = during(Activity::Committing, || slot.commit(&receipt))?;
         self.done.handed_over(0, stored_bytes.saturating_sub(bytes));
         self.wait_if_throttled();
@@ -420,8 +429,4 @@ impl Settled {
     fn unread(outcome: Outcome) -> Self {
         Self { outcome, cause: String::new(), panel: None, receipt: None, rows: Vec::new() }
     }
-}
-
-fn held_by(holder: &str) -> Outcome {
-    Outcome::Held(foreign::message(holder).into_owned())
 }

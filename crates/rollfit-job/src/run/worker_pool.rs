@@ -63,19 +63,19 @@ impl<'a> WorkerPool<'a> {
         RunReport {
             outcomes: unpoisoned(self.outcomes.into_inner()),
             pending: unpoisoned(self.pending.into_inner()),
-            interrupted: false,
             retries: self.runner.done.totals().retries,
             workers_max: self.workers_max.into_inner(),
             source_reads: self.runner.done.source_reads(),
             seen_held: self.runner.done.seen_held(),
+            ..RunReport::default()
         }
     }
 
     /// Works until no partition is left or a stop is wanted.
     pub(super) fn work(&self) {
         let job = self.runner.job;
-        let partitions = self.runner.done.totals().partitions as usize;
-        let (policy, first) = Policy::new(&Situation::new(job, partitions));
+        // With those that it may help with, however few its own share has.
+        let (policy, first) = Policy::new(&Situation::new(job, self.queue.len()));
         self.wanted.store(first.workers, Ordering::Relaxed);
         self.runner.observer.decided(&first);
         std::thread::scope(|scope| {
@@ -179,7 +179,7 @@ impl<'a> WorkerPool<'a> {
         let mut engine = FeatureEngine::new(self.runner.job.config);
         while worker < self.wanted.load(Ordering::Relaxed)
             && !self.runner.stop.requested()
-            && let Some(next) = self.queue.take()
+            && let Some(next) = self.next()
         {
             lane.begin(Some(&next.partition));
             self.work_on(worker, next, &mut engine, lane);
@@ -188,17 +188,31 @@ impl<'a> WorkerPool<'a> {
         }
     }
 
+    /// The next partition that there is something to do about, as far as is known without looking at it.
+    fn next(&self) -> Option<Next> {
+        loop {
+            let next =
+                self.queue.take(|others| during(Activity::Querying, || self.runner.to_help(others)))?;
+            if next.was_held || !during(Activity::Querying, || self.runner.need_not_help(&next.partition)) {
+                return Some(next);
+            }
+        }
+    }
+
     fn work_on(&self, worker: usize, next: Next, engine: &mut FeatureEngine, lane: &Lane) {
         let Next { partition, was_held, may_wait } = next;
         let begun = self.runner.started.elapsed();
-        if was_held && during(Activity::Waiting, || self.runner.is_still_held(&partition)) && may_wait {
+        if was_held && may_wait && during(Activity::Waiting, || self.runner.is_still_held(&partition)) {
             self.wait_for_holder();
             return self.queue.put_back(partition);
         }
         let Tried { outcome, pending, attempt } = self.runner.try_partition(worker, &partition, engine, lane);
-        let waits = may_wait && matches!(outcome, Outcome::Held(_));
+        let is_held = matches!(outcome, Outcome::Held(_));
+        if is_held {
+            self.runner.done.sees_held(&partition);
+        }
+        let waits = may_wait && is_held;
         if waits {
-            self.runner.done.sees_held();
             self.wait_for_holder();
         } else {
             self.runner.done.ended(&outcome);
@@ -226,8 +240,8 @@ impl<'a> WorkerPool<'a> {
 
     /// Another runner has the partition: it may take a while.
     fn wait_for_holder(&self) {
-        const HELD_PAUSE: Duration = Duration::from_millis(200);
-        during(Activity::Waiting, || self.runner.stop.sleep(HELD_PAUSE));
+        let pause = self.queue.held_pause();
+        during(Activity::Waiting, || self.runner.stop.sleep(pause));
     }
 
     fn retire(&self, worker: usize) {

@@ -91,12 +91,13 @@ struct Checked {
 }
 
 fn check(arguments: &CheckArguments) -> Result<Checked, Failure> {
-    let open = OpenJob::to_read(&SelectArguments {
+    let select = SelectArguments {
         config: arguments.config.clone(),
         only: arguments.only.clone(),
         workers: None,
         shard: None,
-    })?;
+    };
+    let open = OpenJob::to_read(&select, None)?;
     let check = &open.config.check;
     let zone: Zone = check
         .timezone

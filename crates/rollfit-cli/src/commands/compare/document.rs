@@ -8,6 +8,7 @@ use rollfit_job::partition::Partition;
 
 use super::super::checks;
 use crate::exit::Exit;
+use crate::share::Share;
 
 /// One partition, as it is printed.
 #[derive(serde::Serialize)]
@@ -82,6 +83,8 @@ pub(super) struct CompareDocument {
     /// Written by a later version of rollfit, which can compare them.
     pub(super) newer: usize,
     pub(super) skipped: usize,
+    /// The shard that was compared; none where all partitions were.
+    pub(super) shard: Option<Share>,
 }
 
 impl From<&Tally> for Counts {
@@ -194,6 +197,7 @@ impl CompareDocument {
         config: &JobConfig,
         partitions: &[Partition],
         outcomes: &[CheckOutcome<Compared>],
+        shard: Option<Share>,
     ) -> Self {
         let lines: Vec<CompareLine> = partitions
             .iter()
@@ -211,6 +215,7 @@ impl CompareDocument {
             newer: count("newer"),
             skipped: count("skipped"),
             partitions: lines,
+            shard,
         }
     }
 

@@ -13,16 +13,18 @@ use self::document::CompareDocument;
 use super::checks::{self, Remark};
 use crate::args::{CompareArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
+use crate::given_shard::GivenShard;
 use crate::open::OpenJob;
 use crate::{format, output, signals};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &CompareArguments) -> Result<Exit, Failure> {
-    let open = OpenJob::to_read(&arguments.select)?;
+    let given = GivenShard::find(arguments.select.shard)?;
+    let open = OpenJob::to_read(&arguments.select, given.as_ref())?.of_own_share();
     let stop = StopSignal::default();
     signals::stop_at_first_signal(&stop)?;
     let log = |partition: &Partition, outcome: &CheckOutcome<Compared>| log(partition, outcome, &open.config);
     let outcomes = compare(&open.job(), &open.partitions, arguments.sample, &stop, &log);
-    let document = CompareDocument::new(&open.config, &open.partitions, &outcomes);
+    let document = CompareDocument::new(&open.config, &open.partitions, &outcomes, open.share.clone());
     output::document(global.json, &document, CompareDocument::print)?;
     Ok(document.exit())
 }

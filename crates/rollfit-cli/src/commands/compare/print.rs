@@ -4,7 +4,7 @@ use super::super::checks;
 use super::document::{CompareDocument, CompareLine, FeatureLine, total};
 use crate::exit::Failure;
 use crate::format;
-use crate::output;
+use crate::{output, share};
 
 /// How many differences of a partition are printed.
 const DIFFERENCES_MAX: usize = 5;
@@ -19,14 +19,14 @@ impl CompareDocument {
         self.print_counts()?;
         output::line(&format!(
             "{}: {} clean, {} different, {} failed, {} without features{}",
-            format::plural(self.partitions.len(), "partition"),
+            share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.clean,
             self.different,
             self.failed,
             self.absent,
             checks::newer_words(self.newer)
         ))?;
-        checks::print_interrupted(self.skipped, "compared")?;
+        checks::print_not_done(self.skipped, self.shard.as_ref(), "compared")?;
         Ok(())
     }
 

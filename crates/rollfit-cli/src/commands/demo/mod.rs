@@ -50,8 +50,8 @@ struct DemoDocument {
 fn print_json(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) -> Result<Exit, Failure> {
     let document = DemoDocument {
         import: import(&import_arguments(places, files))?,
-        run: run_partitions(global, &run_arguments(places))?,
-        verify: verify_partitions(&verify_arguments(places))?,
+        run: run_partitions(global, &run_arguments(places), None)?,
+        verify: verify_partitions(&verify_arguments(places), None)?,
         features: places.features(),
         config: places.config.clone(),
     };
@@ -63,13 +63,13 @@ fn print_steps(global: &GlobalArguments, places: &Places, files: Vec<PathBuf>) -
     heading(&format!("import: {} of bars into {}", format::plural(files.len(), "file"), places.store()))?;
     import(&import_arguments(places, files))?.print()?;
     heading("run: fit, derive, store")?;
-    let summary = run_partitions(global, &run_arguments(places))?;
+    let summary = run_partitions(global, &run_arguments(places), None)?;
     summary.print()?;
     if summary.exit() == Exit::Interrupted {
         return Ok(Exit::Interrupted);
     }
     heading("verify: recompute and compare bit for bit")?;
-    let verified = verify_partitions(&verify_arguments(places))?;
+    let verified = verify_partitions(&verify_arguments(places), None)?;
     verified.print()?;
     explain(places)?;
     Ok(worst(summary.exit(), verified.exit()))

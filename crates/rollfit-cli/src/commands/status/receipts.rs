@@ -33,8 +33,8 @@ pub(super) struct Receipts {
 impl Receipts {
     /// Looks at the store of a configuration.
     pub(super) fn count(config: ConfigArguments) -> Result<Self, Failure> {
-        let open =
-            OpenJob::to_read(&SelectArguments { config, only: Vec::new(), workers: None, shard: None })?;
+        let select = SelectArguments { config, only: Vec::new(), workers: None, shard: None };
+        let open = OpenJob::to_read(&select, None)?;
         let definition = Definition::from_config(&open.config);
         let mut receipts =
             Self { sink: open.sink.place(), partitions: open.partitions.len(), ..Self::default() };

@@ -1,0 +1,152 @@
+//! [`tell_before_work`]: what a run should know of other runners and of its store before it writes, in words.
+
+use std::time::Duration;
+
+use rollfit_job::canonical_json::definition_hash;
+use rollfit_job::few::few_and;
+use rollfit_job::patience::patiently;
+use rollfit_job::receipt::Definition;
+use rollfit_job::runners::{BeforeWork, RunnerName, StoreRunner, StoredOtherwise, check_before_work};
+use rollfit_job::state::State;
+use rollfit_job::{error_chain, foreign};
+
+use crate::exit::Failure;
+use crate::open::OpenJob;
+use crate::{format, logging};
+
+/// More than a clock is off that is set over the network.
+const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Looks at who is at work on the store and what is in it, and warns of what a run would come across. `replace` are the states that it
+/// was told to replace.
+///
+/// # Errors
+/// Where another runner computes something else for partitions of this job, and where the store cannot be reached.
+pub(super) fn tell_before_work(open: &OpenJob, replace: &[State]) -> Result<(), Failure> {
+    let found = match patiently(|| check_before_work(&open.job(), &open.partitions)) {
+        Ok(found) => found,
+        Err(error) if error.is_unconnected() => return Err(error.into()),
+        Err(error) => {
+            logging::warn(&format!("cannot look for other runners on this store: {}", error_chain(&error)));
+            return Ok(());
+        }
+    };
+    refuse_other_definition(open, &found)?;
+    if !found.others.is_empty() {
+        logging::info(&at_work(&found.others));
+    }
+    let is_shared = open.share.is_some() || !found.others.is_empty();
+    // One runner alone says it of each partition.
+    let is_told = is_shared && !replace.contains(&State::DefinitionChanged);
+    if let Some(stored) = found.stored_otherwise.filter(|_| is_told) {
+        logging::warn(&stored_sentence(&stored));
+    }
+    if let Some(sentence) = found.clock_ahead_us.and_then(clock_sentence) {
+        logging::warn(&sentence);
+    }
+    Ok(())
+}
+
+/// Two definitions would take turns at the same partitions.
+fn refuse_other_definition(open: &OpenJob, found: &BeforeWork) -> Result<(), Failure> {
+    let held = |runner: &'_ &StoreRunner| !runner.held.is_empty();
+    let mut others = found.other_definitions.iter().filter(held);
+    let Some(other) = others.next() else { return Ok(()) };
+    let partition = other.held.first().map(|held| held.partition.to_string()).unwrap_or_default();
+    let more = match others.count() {
+        0 => String::new(),
+        more => format!(", and {} on others", format::plural(more, "more runner")),
+    };
+    Err(Failure::usage(format!(
+        "{} is at work on {partition} of this job with another definition{more}: its hash is {}, that of this configuration is {}; use the \
+         configuration that the other one has, wait until it ends, or give the features of this job names of their own ([store] name for \
+         files, features in each [series.NAME] for tables)",
+        runner(other),
+        other.name.definition.as_deref().unwrap_or("unknown"),
+        own_definition(open)
+    )))
+}
+
+/// The beginning of the hash of what this job computes, as in the names of runners.
+fn own_definition(open: &OpenJob) -> String {
+    // What is made of strings and numbers can be written.
+    let definition = serde_json::to_value(Definition::from_config(&open.config)).unwrap_or_default();
+    RunnerName::of_this_process(&definition_hash(&definition), None).definition.unwrap_or_default()
+}
+
+/// `process 4711 on worker-3 (shard 3/8)`
+fn runner(runner: &StoreRunner) -> String {
+    let RunnerName { pid, host, shard, .. } = &runner.name;
+    let shard = shard.map(|shard| format!(" (shard {shard})")).unwrap_or_default();
+    format!("process {pid} on {}{shard}", foreign::name(host))
+}
+
+fn at_work(others: &[StoreRunner]) -> String {
+    let names: Vec<String> = others.iter().map(runner).collect();
+    let are = if others.len() == 1 { "is" } else { "are" };
+    format!(
+        "{} {are} at work on this store: {}",
+        format::plural(others.len(), "other runner"),
+        few_and(&names)
+    )
+}
+
+fn stored_sentence(stored: &StoredOtherwise) -> String {
+    let StoredOtherwise { partition, difference, checked, differ } = stored;
+    format!(
+        "{differ} of the {checked} stored partitions looked at are of another definition ({partition}: {difference}); this run skips such \
+         partitions, --replace definition-changed rewrites them"
+    )
+}
+
+fn clock_sentence(ahead_us: i64) -> Option<String> {
+    let difference = Duration::from_micros(ahead_us.unsigned_abs());
+    let direction = if ahead_us > 0 { "ahead of" } else { "behind" };
+    (difference > CLOCK_DIFFERENCE_MAX).then(|| {
+        format!(
+            "the clock of the store is {} {direction} this machine's; set both by NTP: times that `rollfit status --store` shows are off by \
+             as much",
+            format::time(difference.as_secs_f64())
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_is_told_where_it_is_off_by_more_than_half_a_minute() {
+        assert_eq!(clock_sentence(30_000_000), None);
+        assert_eq!(clock_sentence(-30_000_000), None);
+        let ahead = clock_sentence(47_000_000).unwrap();
+        assert!(ahead.starts_with("the clock of the store is 47 s ahead of this machine's; set"), "{ahead}");
+        let behind = clock_sentence(-7_200_000_000).unwrap();
+        assert!(behind.contains("2 h behind this machine's"), "{behind}");
+        assert!(clock_sentence(i64::MIN).is_some());
+    }
+
+    #[test]
+    fn other_runners_are_named_by_process_host_and_shard() {
+        let other = |pid, shard: Option<&str>| StoreRunner {
+            name: RunnerName {
+                pid,
+                host: "worker-3".to_owned(),
+                definition: None,
+                shard: shard.map(|shard| shard.parse().unwrap()),
+            },
+            address: None,
+            sessions: None,
+            since_us: None,
+            held: Vec::new(),
+        };
+        assert_eq!(
+            at_work(&[other(7, None)]),
+            "1 other runner is at work on this store: process 7 on worker-3"
+        );
+        assert_eq!(
+            at_work(&[other(7, Some("0/4")), other(8, Some("1/4"))]),
+            "2 other runners are at work on this store: process 7 on worker-3 (shard 0/4) and process 8 on worker-3 (shard 1/4)"
+        );
+    }
+}

@@ -1,0 +1,37 @@
+//! [`UndonePartition`]: a partition that a run did not do, and why.
+
+use rollfit_job::error_chain;
+use rollfit_job::partition::Partition;
+use rollfit_job::run::Outcome;
+
+/// A partition that was not done, and why.
+#[derive(serde::Serialize)]
+pub(super) struct UndonePartition {
+    pub(super) partition: Partition,
+    pub(super) state: &'static str,
+    pub(super) cause: String,
+    /// The end of the cause that may be the same for many partitions.
+    #[serde(skip)]
+    pub(super) detail: Option<String>,
+}
+
+impl UndonePartition {
+    /// Why a partition with this outcome was not done; none where it was, or was not begun.
+    pub(super) fn new(partition: &Partition, outcome: &Outcome) -> Option<Self> {
+        let problem = |state, cause| Some(Self { partition: partition.clone(), state, cause, detail: None });
+        match outcome {
+            Outcome::Written { .. }
+            | Outcome::AlreadyDone
+            | Outcome::WrittenByOther
+            | Outcome::Waiting
+            | Outcome::Abandoned => None,
+            Outcome::LeftAlone(assessment) => problem(assessment.state.name(), assessment.cause.clone()),
+            Outcome::Held(holder) => problem("held", format!("still in use by {holder}")),
+            Outcome::Failed(error) => {
+                let detail = error.detail().map(str::to_owned);
+                problem("failed", error_chain(error)).map(|undone| Self { detail, ..undone })
+            }
+            other => problem("failed", format!("{other:?}")),
+        }
+    }
+}
