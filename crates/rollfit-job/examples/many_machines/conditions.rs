@@ -35,8 +35,6 @@ pub(crate) struct Conditions {
     pub(crate) commit_s: f64,
     /// What a runner takes to list a partition and to note its mark, before it begins with the first.
     pub(crate) start_s: f64,
-    /// The pause before a partition that is held is looked at again.
-    pub(crate) retry_s: f64,
     /// How much the work of partitions and the waits vary: the standard deviation of their logarithms.
     pub(crate) spread: f64,
     pub(crate) seed: u64,
@@ -66,7 +64,6 @@ impl Conditions {
             claim_s: 0.0005,
             commit_s: 0.005,
             start_s: 20e-6,
-            retry_s: 0.5,
             spread: 0.3,
             seed: 1,
         };
@@ -130,7 +127,6 @@ impl Conditions {
             "claim_s" => &mut self.claim_s,
             "commit_s" => &mut self.commit_s,
             "start_s" => &mut self.start_s,
-            "retry_s" => &mut self.retry_s,
             "spread" => &mut self.spread,
             _ => return None,
         })
@@ -143,7 +139,19 @@ impl Conditions {
                 return Err(format!("{name} is at least 1"));
             }
         }
-        for name in ["notice_s", "store_read_s", "store_write_s", "compute_s", "retry_s", "spread"] {
+        const TIMES: [&str; 10] = [
+            "notice_s",
+            "store_read_s",
+            "store_write_s",
+            "compute_s",
+            "look_s",
+            "read_s",
+            "claim_s",
+            "commit_s",
+            "start_s",
+            "spread",
+        ];
+        for name in TIMES {
             if self.time(name).is_some_and(|time| !(0.0..1e9).contains(time)) {
                 return Err(format!("{name} is not between 0 and 1e9"));
             }

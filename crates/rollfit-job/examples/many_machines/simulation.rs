@@ -1,6 +1,6 @@
 //! [`Simulation`]: runners on one store, step by step.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use rollfit_job::runners::Shard;
 
@@ -45,6 +45,10 @@ struct Machine {
     fresh: VecDeque<u32>,
     /// What others had.
     held: VecDeque<u32>,
+    /// When there was nothing but that left.
+    held_since_ns: Option<u64>,
+    /// The partitions that another runner was seen to have, or to have had while their source was read here.
+    seen_held: HashSet<u32>,
     is_helping: bool,
     is_dead: bool,
     cores: Lanes,
@@ -111,6 +115,8 @@ impl<'a> Simulation<'a> {
         self.machines.push(Machine {
             fresh: share,
             held: VecDeque::new(),
+            held_since_ns: None,
+            seen_held: HashSet::new(),
             is_helping,
             is_dead: false,
             cores,
@@ -163,7 +169,10 @@ impl<'a> Simulation<'a> {
             Step::Claiming => match found {
                 Stored::Nothing => self.compute(at, now_ns),
                 Stored::Held => self.put_back(at, now_ns),
-                Stored::Features => self.take_next(at, now_ns),
+                Stored::Features => {
+                    self.sees_held(at);
+                    self.take_next(at, now_ns);
+                }
             },
             Step::Computing => self.write(at, now_ns),
             Step::Writing => {
@@ -178,11 +187,11 @@ impl<'a> Simulation<'a> {
     fn take_next(&mut self, at: u32, now_ns: u64) {
         let number = self.workers[at as usize].machine as usize;
         let machine = &mut self.machines[number];
-        let (next, pause_s) = match machine.fresh.pop_front() {
-            Some(next) => (next, 0.0),
+        let (next, pause_ns) = match machine.fresh.pop_front() {
+            Some(next) => (next, 0),
             None if !machine.is_helping => return self.help(at, now_ns),
             None => match machine.held.pop_front() {
-                Some(next) => (next, self.conditions.retry_s),
+                Some(next) => (next, held_pause_ns(*machine.held_since_ns.get_or_insert(now_ns), now_ns)),
                 None => return self.workers[at as usize].step = Step::Ended,
             },
         };
@@ -190,15 +199,15 @@ impl<'a> Simulation<'a> {
         let worker = &mut self.workers[at as usize];
         (worker.partition, worker.size) = (next, size);
         self.counts.looks += 1;
-        self.wait(at, Step::Looking, now_ns + ns(pause_s), self.conditions.look_s);
+        self.wait(at, Step::Looking, now_ns + pause_ns, self.conditions.look_s);
     }
 
-    /// The own share is through: what has no mark is looked at next, begun where no other begins.
+    /// The own share is through: what has no mark is looked at next, backwards from where no other begins.
     fn help(&mut self, at: u32, now_ns: u64) {
         let takes_ns = self.ask_for_marks();
         let number = self.workers[at as usize].machine;
         let (count, first) = (self.conditions.partitions, begins_at(number, self.conditions.partitions));
-        let from_there = (first..count).chain(0..first);
+        let from_there = (0..first).rev().chain((first..count).rev());
         let missing =
             from_there.filter(|&partition| self.stored[partition as usize] != Stored::Features).collect();
         let machine = &mut self.machines[number as usize];
@@ -208,11 +217,16 @@ impl<'a> Simulation<'a> {
     }
 
     fn put_back(&mut self, at: u32, now_ns: u64) {
+        self.sees_held(at);
         let Worker { machine, partition, .. } = self.workers[at as usize];
-        let machine = &mut self.machines[machine as usize];
-        machine.held.push_back(partition);
-        self.counts.seen_held += 1;
+        self.machines[machine as usize].held.push_back(partition);
         self.take_next(at, now_ns);
+    }
+
+    fn sees_held(&mut self, at: u32) {
+        let Worker { machine, partition, .. } = self.workers[at as usize];
+        let is_new = self.machines[machine as usize].seen_held.insert(partition);
+        self.counts.seen_held += u64::from(is_new);
     }
 
     fn read(&mut self, at: u32, now_ns: u64) {
@@ -286,6 +300,11 @@ impl<'a> Simulation<'a> {
         let (radius, angle) = (self.random.f64().max(f64::MIN_POSITIVE), self.random.f64());
         (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
     }
+}
+
+/// How long a worker waits before it looks at a held partition again, as in a run: an eighth of the time that it has waited, within limits.
+fn held_pause_ns(since_ns: u64, now_ns: u64) -> u64 {
+    ((now_ns - since_ns) / 8).clamp(ns(0.2), ns(2.0))
 }
 
 /// What each machine begins with: its share by the hash of outputs, or the whole job from a place of its own.
