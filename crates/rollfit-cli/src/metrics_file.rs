@@ -162,8 +162,11 @@ fn run(out: &mut Exposition, header: &Header, figures: &Figures) {
         ("host", &header.host),
         ("config", &header.config),
         ("sink", &header.sink_kind),
+        ("shard", header.shard.as_deref().unwrap_or_default()),
     ];
-    out.labelled("run_info", MetricKind::Gauge, "The run of these metrics.", [(&labels[..], 1.0)]);
+    // An empty label is none to Prometheus; it is left out.
+    let labels = if header.shard.is_some() { &labels[..] } else { &labels[..labels.len() - 1] };
+    out.labelled("run_info", MetricKind::Gauge, "The run of these metrics.", [(labels, 1.0)]);
     let started = header.started.parse().ok().map(|time: jiff::Timestamp| time.as_millisecond() as f64 / 1e3);
     out.gauge("run_start_time_seconds", "When the run started, in seconds since 1970.", started);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|now| now.as_secs_f64());

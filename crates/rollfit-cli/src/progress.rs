@@ -20,6 +20,8 @@ use crate::{join_loss, logging, pending_rows};
 pub(crate) struct Progress {
     screen: Option<Screen>,
     header: Header,
+    /// Those of the run so far: with a shard there are more when it begins to help.
+    partitions: AtomicU64,
     ended: AtomicU64,
 }
 
@@ -30,11 +32,13 @@ impl Progress {
         if let Some(screen) = &screen {
             logging::write_above(screen.bar());
         }
-        Self { screen, header: header.clone(), ended: AtomicU64::new(0) }
+        let partitions = AtomicU64::new(header.partitions);
+        Self { screen, header: header.clone(), partitions, ended: AtomicU64::new(0) }
     }
 
     /// Shows the run as it is now.
     pub(crate) fn show(&self, live: &Live) {
+        self.partitions.fetch_max(live.moment.totals.partitions, Ordering::Relaxed);
         if let Some(screen) = &self.screen {
             screen.show(&lines(&self.header, live, screen.size()));
         }
@@ -69,11 +73,9 @@ impl Progress {
         } else if serious {
             logging::warn(&format!("{partition}: {message}"));
         } else if self.screen.is_none() {
-            tracing::info!(
-                "[{}/{}] {partition}: {message}",
-                self.ended.load(Ordering::Relaxed),
-                self.header.partitions
-            );
+            let ended = self.ended.load(Ordering::Relaxed);
+            let partitions = self.partitions.load(Ordering::Relaxed).max(ended);
+            tracing::info!("[{ended}/{partitions}] {partition}: {message}");
         }
     }
 
@@ -152,6 +154,7 @@ impl Progress {
             }
             Outcome::AlreadyDone => self.log_event(at, "done", false, "nothing to do"),
             Outcome::WrittenByOther => self.log_event(at, "done", false, "another runner has written it"),
+            Outcome::Unchecked => self.log_event(at, "done", false, "left to the runner of its shard"),
             Outcome::Waiting => self.log_event(at, "waiting", false, "waiting for its first row"),
             Outcome::LeftAlone(assessment) => {
                 let message = format!("skipped ({}): {}", assessment.state, assessment.cause);

@@ -115,8 +115,12 @@ impl RunReporters {
         let took = self.started.elapsed();
         let totals = self.following().totals;
         self.emit(Event::End(RunEnd { at_ms: millis(took), totals, interrupted: report.interrupted }));
-        let found_all_done = report.outcomes.iter().all(|(_, outcome)| {
-            matches!(outcome, Outcome::AlreadyDone | Outcome::WrittenByOther | Outcome::Waiting)
+        let helped = report.other_shares.iter().flat_map(|others| &others.helped);
+        let found_all_done = report.outcomes.iter().chain(helped).all(|(_, outcome)| {
+            matches!(
+                outcome,
+                Outcome::AlreadyDone | Outcome::WrittenByOther | Outcome::Unchecked | Outcome::Waiting
+            )
         });
         if let Some(trace) = &self.trace {
             trace.finish();

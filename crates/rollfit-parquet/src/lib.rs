@@ -15,13 +15,16 @@ mod file_system;
 mod import;
 mod kind;
 mod lock;
+mod lock_note;
 mod names;
+mod own_disk;
 mod sources;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rollfit_job::config::{Compression, DirectIo, JobConfig, Series};
+use rollfit_job::runners::RunnerName;
 use rollfit_job::store::{Fault, StoreError};
 
 use crate::direct::direct_writes::DirectWrites;
@@ -29,6 +32,7 @@ use crate::encode::BufferPool;
 use crate::features::durable_dirs::DurableDirs;
 use crate::features::job_dir::job_dir_name;
 use crate::features::receipt_reader::ReceiptReader;
+use crate::lock_note::LockNote;
 use crate::sources::sources_reader::SourcesReader;
 use crate::sources::table_index::TableIndex;
 
@@ -57,6 +61,8 @@ pub struct ParquetStore {
     index: Arc<TableIndex>,
     reader: SourcesReader,
     receipts: ReceiptReader,
+    /// What its locks say of who holds them.
+    note: LockNote,
 }
 
 impl ParquetStore {
@@ -96,6 +102,7 @@ impl ParquetStore {
             sources_dir,
             features_dir,
             receipts: ReceiptReader::default(),
+            note: LockNote::new(&RunnerName::of_job(config)),
             is_unnamed: config.sink.name.is_none(),
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),

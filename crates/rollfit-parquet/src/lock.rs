@@ -1,14 +1,20 @@
 //! Locks between processes: the kernel releases them when their holder ends, however it ends.
+//!
+//! Invariants: a holder has the lock for itself (exclusive); who looks whether there is a holder shares it (shared), for a moment. So a look
+//! is never refused because of another look, and a claim that a look is in the way of is tried again.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rollfit_files::regular_file;
 
-/// The most that is read of the note in a lock file.
-const NOTE_BYTES_MAX: u64 = 256;
+use crate::lock_note::LockNote;
+
+/// How often a claim is tried again while others look at the lock.
+const LOOKS_MAX: u32 = 100;
 
 /// A lock file that is this process's alone, and goes away with the lock.
 #[derive(Debug)]
@@ -21,23 +27,35 @@ pub(crate) struct ExclusiveLock {
 pub(crate) enum LockAttempt {
     Taken(ExclusiveLock),
     /// Who has it, as the file says.
-    Held(String),
+    Held(LockNote),
+}
+
+/// Who holds a lock, and since when.
+pub(crate) struct LockHolder {
+    pub(crate) note: LockNote,
+    /// When the note was written, in microseconds since 1970; none where the file does not say.
+    pub(crate) since_us: Option<i64>,
 }
 
 impl ExclusiveLock {
-    /// Takes the lock at `path` if it is free. The file may be removed by a holder that ends at this moment, so what
-    /// was locked is compared with what the path names.
-    pub(crate) fn try_take(path: &Path) -> io::Result<LockAttempt> {
+    /// Takes the lock at `path` if it is free, and leaves `note` for others. The file may be removed by a holder that ends at this moment,
+    /// so what was locked is compared with what the path names.
+    pub(crate) fn try_take(path: &Path, note: &LockNote) -> io::Result<LockAttempt> {
+        let mut looks = 0;
         loop {
             let mut file = regular_file::open_or_create(path)?;
             match file.try_lock() {
                 Ok(()) if is_at(&file, path) => {
                     // Only others read the note; on a full disk there is none.
-                    let _ = note_holder(&mut file);
+                    let _ = leave(note, &mut file);
                     return Ok(LockAttempt::Taken(Self { path: path.to_owned(), file }));
                 }
                 Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Held(read_holder(&mut file))),
+                Err(TryLockError::WouldBlock) if looks < LOOKS_MAX && !is_held(&file)? => {
+                    looks += 1;
+                    std::thread::sleep(moment());
+                }
+                Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Held(LockNote::read(&file))),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
@@ -53,6 +71,41 @@ impl Drop for ExclusiveLock {
     }
 }
 
+/// Who holds the lock at `path` now; none where nobody does. Creates, writes and removes nothing.
+pub(crate) fn holder(path: &Path) -> io::Result<Option<LockHolder>> {
+    let (file, status) = match regular_file::open_and_look(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    // Where the file system has no locks no runner can have taken one.
+    if !is_held(&file).unwrap_or(false) {
+        return Ok(None);
+    }
+    Ok(Some(LockHolder { note: LockNote::read(&file), since_us: modified_us(&status) }))
+}
+
+/// When a file was last written, in microseconds since 1970; none where that is no time.
+pub(crate) fn modified_us(status: &std::fs::Metadata) -> Option<i64> {
+    status.mtime().checked_mul(1_000_000)?.checked_add(status.mtime_nsec() / 1000)
+}
+
+/// Whether somebody has the lock of a file for himself.
+fn is_held(file: &File) -> io::Result<bool> {
+    match file.try_lock_shared() {
+        // Not left to the end of the file: a process that is being started may still share it.
+        Ok(()) => file.unlock().map(|()| false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// A time from 0.1 to 2.1 ms, another one each time: two claims that are in each other's way do not meet again and again.
+fn moment() -> Duration {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let spread = now.subsec_nanos().wrapping_mul(2_654_435_761) ^ std::process::id().wrapping_mul(40_503);
+    Duration::from_micros(100 + u64::from(spread >> 8) % 2000)
+}
+
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
@@ -60,21 +113,13 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-fn note_holder(file: &mut File) -> io::Result<()> {
+fn leave(note: &LockNote, file: &mut File) -> io::Result<()> {
     // A file with a second name may belong to another program.
     if file.metadata()?.nlink() > 1 {
         return Ok(());
     }
-    let host = rustix::system::uname();
     file.set_len(0)?;
     file.rewind()?;
-    write!(file, "process {} on {}", std::process::id(), host.nodename().to_string_lossy())
-}
-
-fn read_holder(file: &mut File) -> String {
-    let mut holder = String::new();
-    match file.take(NOTE_BYTES_MAX).read_to_string(&mut holder) {
-        Ok(_) if !holder.is_empty() => holder,
-        _ => "another process".to_owned(),
-    }
+    // In one write, so that others read all of it or nothing.
+    file.write_all(note.text().as_bytes())
 }

@@ -18,8 +18,8 @@ use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
 use super::before_work::tell_before_work;
 use super::follow;
+use super::help_summary::HelpSummary;
 use super::new_definition::NewDefinition;
-use super::other_shards::OtherShards;
 use super::undone::UndonePartition;
 use super::unfilled::{self, selects_whole_key};
 use crate::args::{GlobalArguments, RunArguments};
@@ -116,10 +116,15 @@ fn run_reported(
         .filter(|usable| selects_whole_key(&arguments.select.only, &usable.partition.key));
     let unfilled_windows = unfilled_windows(&open.config, written);
     unfilled::warn(&unfilled_windows, open.config.boundary);
-    let new_definition = NewDefinition::new(open, report.outcomes.iter().map(earlier));
-    let summary = Summary::new(&report, open, arguments.no_help, took);
+    let new_definition = NewDefinition::new(open, outcomes(&report).map(earlier));
+    let summary = Summary::new(&report, open.share.clone(), arguments.no_help, took);
     let summary = Summary { unfilled_windows, new_definition, ..summary };
     Ok((summary, reporters))
+}
+
+/// How each partition ended that the run worked on, in its own share and in others.
+fn outcomes(report: &RunReport) -> impl Iterator<Item = &(Partition, Outcome)> {
+    report.outcomes.iter().chain(report.other_shares.iter().flat_map(|others| &others.helped))
 }
 
 /// What a skipped partition has of an earlier definition.
@@ -133,9 +138,7 @@ fn written_keys<'a>(
     partitions: &'a [Partition],
     report: &'a RunReport,
 ) -> impl Iterator<Item = UsableRows<'a>> {
-    let written: Vec<UsableRows<'_>> = report
-        .outcomes
-        .iter()
+    let written: Vec<UsableRows<'_>> = outcomes(report)
         .filter_map(|(partition, outcome)| match outcome {
             Outcome::Written { counts, .. } => {
                 Some(UsableRows { partition, rows: counts.rows, lookback_rows: counts.lookback_rows })
@@ -168,7 +171,7 @@ fn check_space(open: &OpenJob) -> Result<(), Failure> {
 
 /// The rows that a run reports as waiting for another series: those that have waited for long, and those of partitions without others.
 fn told_pending(report: &RunReport) -> Vec<PartitionPending> {
-    let waiting = report.outcomes.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Waiting));
+    let waiting = outcomes(report).filter(|(_, outcome)| matches!(outcome, Outcome::Waiting));
     let waiting: HashSet<&Partition> = waiting.map(|(partition, _)| partition).collect();
     let is_told = |(partition, pending): &&(Partition, PendingRows)| {
         pending_rows::is_worth_telling(pending) || waiting.contains(partition)
@@ -193,7 +196,7 @@ pub(crate) struct Summary {
     failed: Vec<UndonePartition>,
     not_started: usize,
     /// The partitions of the other shards; none where the run had the whole job.
-    other_shards: Option<OtherShards>,
+    other_shards: Option<HelpSummary>,
     /// How often the source of a partition was read.
     source_reads: u64,
     /// The partitions that another runner was seen to have.
@@ -243,13 +246,12 @@ struct PartitionPending {
 }
 
 impl Summary {
-    fn new(report: &RunReport, open: &OpenJob, no_help: bool, took: Duration) -> Self {
-        let share = open.share.as_ref();
-        let others = |share: &Share| OtherShards::new(share.other_partitions, no_help);
+    fn new(report: &RunReport, share: Option<Share>, no_help: bool, took: Duration) -> Self {
         let mut summary = Self {
-            shard: share.cloned(),
-            partitions: share.map_or(open.partitions.len(), |share| share.partitions),
-            other_shards: share.map(others),
+            shard: share,
+            partitions: report.own_partitions,
+            not_started: report.own_partitions,
+            other_shards: report.other_shares.as_ref().map(|others| HelpSummary::new(others, no_help)),
             source_reads: report.source_reads,
             seen_held: report.seen_held,
             interrupted: report.interrupted,
@@ -259,14 +261,8 @@ impl Summary {
             peak_memory_bytes: peak_memory_bytes(),
             ..Self::default()
         };
-        summary.not_started = summary.partitions;
-        for (partition, outcome) in &report.outcomes {
-            summary.add_written(partition, outcome);
-            match summary.other_shards.as_mut().filter(|_| !open.owns(partition)) {
-                Some(others) => others.add(partition, outcome),
-                None => summary.add(partition, outcome),
-            }
-        }
+        report.outcomes.iter().for_each(|(partition, outcome)| summary.add(partition, outcome));
+        outcomes(report).for_each(|(partition, outcome)| summary.add_written(partition, outcome));
         summary.pending = told_pending(report);
         summary.rows_per_second = summary.rows as f64 / summary.seconds.max(1e-9);
         summary

@@ -23,6 +23,7 @@ impl UndonePartition {
             Outcome::Written { .. }
             | Outcome::AlreadyDone
             | Outcome::WrittenByOther
+            | Outcome::Unchecked
             | Outcome::Waiting
             | Outcome::Abandoned => None,
             Outcome::LeftAlone(assessment) => problem(assessment.state.name(), assessment.cause.clone()),

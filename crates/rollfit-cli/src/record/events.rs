@@ -23,7 +23,7 @@ pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> Pa
             (PartitionOutcome::Written, None, counts.written_rows(), *bytes)
         }
         // Earlier versions cannot read an outcome of its own.
-        Outcome::AlreadyDone | Outcome::WrittenByOther | Outcome::Waiting => {
+        Outcome::AlreadyDone | Outcome::WrittenByOther | Outcome::Unchecked | Outcome::Waiting => {
             (PartitionOutcome::Done, None, 0, 0)
         }
         Outcome::LeftAlone(assessment) => (

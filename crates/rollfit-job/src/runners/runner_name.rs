@@ -1,6 +1,9 @@
 //! [`RunnerName`]: what a runner is called where others see it: the name of its sessions, the note in its locks.
 
 use super::Shard;
+use crate::canonical_json::definition_hash;
+use crate::config::JobConfig;
+use crate::receipt::Definition;
 
 /// A runner, as it names itself: `rollfit PID@HOST DEFINITION I/N`, the last only where it has a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +34,22 @@ impl RunnerName {
             definition: Some(definition_hash.chars().take(Self::DEFINITION_CHARS).collect()),
             shard,
         }
+    }
+
+    /// This process at work on a job, with the job's definition and share.
+    pub fn of_job(config: &JobConfig) -> Self {
+        let definition = serde_json::to_value(Definition::from_config(config)).unwrap_or_default();
+        Self::of_this_process(&definition_hash(&definition), config.run.shard)
+    }
+
+    /// A runner that does not say who it is. No process has the number 0.
+    pub fn unknown() -> Self {
+        Self { pid: 0, host: String::new(), definition: None, shard: None }
+    }
+
+    /// Whether it does not say who it is, see [`RunnerName::unknown`].
+    pub fn is_unknown(&self) -> bool {
+        self.pid == 0
     }
 
     /// The name in at most so many bytes: the host is cut where it must be, to its first label before its end.

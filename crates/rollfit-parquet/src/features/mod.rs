@@ -1,5 +1,6 @@
 //! Features: one file a partition, replaced under a lock by one rename, and reading them back with their receipts.
 
+mod claims;
 pub(crate) mod durable_dirs;
 pub(crate) mod job_dir;
 mod new_receipt;

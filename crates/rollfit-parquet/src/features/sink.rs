@@ -7,31 +7,34 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
+use rollfit_job::runners::StoreRunner;
 use rollfit_job::store::{
-    Claim, FeatureReader, Found, Holding, HoldingMark, Sink, StoreError, TableRows, Write,
+    Claim, FeatureReader, Found, Holding, HoldingMark, Look, Sink, StoreError, TableRows, Write,
 };
 
 use crate::direct::store_file::StoreFile;
 use crate::encode::stored_share;
 use crate::fault::file_error;
+use crate::features::claims::{held_by, mark};
 use crate::features::job_dir::warn_of_earlier_jobs;
 use crate::features::read_back::{ParquetReader, has_receipt, read_counted};
 use crate::features::slot::ParquetSlot;
 use crate::file_system::refuse_linked_dirs;
 use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::lock_note::LockNote;
 use crate::names::{check_length, check_path};
+use crate::own_disk::only_here;
 use crate::{NAME, ParquetStore};
 use rollfit_files::dir_names::dir_names;
 use rollfit_files::regular_file::is_there;
 
 pub(super) const PART: &str = "part.parquet";
 pub(super) const UNFINISHED: &str = ".part.tmp";
-const LOCK: &str = ".lock";
+pub(super) const LOCK: &str = ".lock";
 /// What the name of a key's directory begins with.
 pub(super) const KEY_PREFIX: &str = "key=";
 
@@ -42,7 +45,7 @@ impl ParquetStore {
         Some(if existing.as_os_str().is_empty() { Path::new(".") } else { existing })
     }
 
-    fn partition_dir(&self, partition: &Partition) -> PathBuf {
+    pub(super) fn partition_dir(&self, partition: &Partition) -> PathBuf {
         self.features_dir.join(self.output(partition))
     }
 
@@ -62,12 +65,12 @@ impl ParquetStore {
 
 /// Creates a partition's directory and takes the lock in it. A runner that gives up on this or an adjacent partition
 /// removes directories that are empty, at any moment until the lock is taken.
-fn take_lock(dir: &Path) -> Result<LockAttempt, StoreError> {
+fn take_lock(dir: &Path, note: &LockNote) -> Result<LockAttempt, StoreError> {
     const ATTEMPTS: usize = 1000;
     let path = dir.join(LOCK);
     let attempt = || {
         std::fs::create_dir_all(dir).map_err(|error| ("create the directory", dir, error))?;
-        ExclusiveLock::try_take(&path).map_err(|error| ("lock", path.as_path(), error))
+        ExclusiveLock::try_take(&path, note).map_err(|error| ("lock", path.as_path(), error))
     };
     let mut left = ATTEMPTS;
     loop {
@@ -177,7 +180,19 @@ impl Sink for ParquetStore {
     }
 
     fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
-        partitions.iter().map(|partition| mark(&self.part(partition))).collect()
+        partitions.iter().map(|partition| mark(&self.partition_dir(partition))).collect()
+    }
+
+    fn look(&self, partition: &Partition) -> Result<Look, StoreError> {
+        self.look_at(partition)
+    }
+
+    fn runners(&self, partitions: &[Partition]) -> Result<Vec<StoreRunner>, StoreError> {
+        self.runners_of(partitions)
+    }
+
+    fn only_here(&self) -> Option<String> {
+        only_here(&self.dir, self.existing_dir()?)
     }
 
     fn is_missing(&self, partition: &Partition) -> Result<bool, StoreError> {
@@ -207,12 +222,9 @@ impl Sink for ParquetStore {
         }
         let dir = self.partition_dir(partition);
         refuse_linked_dirs(&self.dir, &dir)?;
-        let lock = match take_lock(&dir)? {
+        let lock = match take_lock(&dir, &self.note)? {
             LockAttempt::Taken(lock) => lock,
-            LockAttempt::Held(holder) => {
-                let lock = dir.join(LOCK);
-                return Ok(Claim::Held(format!("{holder}, which has locked {}", lock.display())));
-            }
+            LockAttempt::Held(note) => return Ok(Claim::Held(held_by(&note, &dir.join(LOCK)))),
         };
         Ok(Claim::Taken(Box::new(ParquetSlot::new(self, partition, dir, lock))))
     }
@@ -272,19 +284,6 @@ impl Sink for ParquetStore {
 
     fn output(&self, partition: &Partition) -> String {
         format!("{}/{}={}", key_dir(&partition.key), partition.period.unit(), partition.period)
-    }
-}
-
-/// A mark on a part, which a rename puts in the place of the one before: another file, or one of another time.
-fn mark(part: &Path) -> Result<Option<HoldingMark>, StoreError> {
-    match std::fs::symlink_metadata(part) {
-        Ok(seen) => {
-            let modified_us = seen.mtime() * 1_000_000 + seen.mtime_nsec() / 1000;
-            let mark = format!("{} {} {} {}", seen.ino(), seen.size(), seen.mtime(), seen.mtime_nsec());
-            Ok(Some(HoldingMark { mark, committed_us: Some(modified_us) }))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(file_error("look at", part, error)),
     }
 }
 

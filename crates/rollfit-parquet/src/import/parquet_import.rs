@@ -21,6 +21,7 @@ use crate::encode::{TableRows, write_table};
 use crate::fault::{file_error, parquet_error};
 use crate::file_system::{FileSystem, OutputFile, create_buffered, create_dirs, refuse_linked_dirs};
 use crate::lock::{ExclusiveLock, LockAttempt};
+use crate::lock_note::LockNote;
 use crate::names::{check_length, check_path};
 use crate::sources::generation::UNFINISHED_GENERATION;
 use crate::sources::listing::{table_files, warn_of_passed_over};
@@ -78,7 +79,7 @@ impl<'a> ParquetImport<'a> {
         })?;
         refuse_linked_dirs(dir, &sources_dir)?;
         let lock_path = sources_dir.join(IMPORT_LOCK);
-        let lock = match ExclusiveLock::try_take(&lock_path) {
+        let lock = match ExclusiveLock::try_take(&lock_path, &LockNote::of_import()) {
             Ok(LockAttempt::Taken(lock)) => lock,
             Ok(LockAttempt::Held(holder)) => {
                 let place = format!("{} (it has locked {})", dir.display(), lock_path.display());

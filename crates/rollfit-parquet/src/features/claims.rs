@@ -1,0 +1,94 @@
+//! Who has which partition, seen without taking one: [`Sink::look`](rollfit_job::store::Sink::look) and
+//! [`Sink::runners`](rollfit_job::store::Sink::runners) of a directory; and the marks on its parts.
+//!
+//! Invariants: nothing is created, written or removed. A directory that a network file system remembers is asked for again, since another
+//! machine may have changed it.
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rollfit_job::partition::Partition;
+use rollfit_job::runners::{HeldPartition, RunnerName, StoreRunner};
+use rollfit_job::store::{HoldingMark, Look, Sink, StoreError};
+
+use crate::ParquetStore;
+use crate::fault::file_error;
+use crate::features::sink::{LOCK, PART, UNFINISHED, names_in};
+use crate::file_system::refresh_dir;
+use crate::lock::{LockHolder, holder, modified_us};
+use crate::lock_note::LockNote;
+use rollfit_files::regular_file;
+
+impl ParquetStore {
+    /// See [`Sink::look`]. The lock first: what is found without a holder is what there is after the last one.
+    pub(super) fn look_at(&self, partition: &Partition) -> Result<Look, StoreError> {
+        let dir = self.partition_dir(partition);
+        refresh_dir(&dir);
+        let lock = dir.join(LOCK);
+        match holder(&lock).map_err(|error| file_error("look at", &lock, error))? {
+            Some(LockHolder { note, .. }) => Ok(Look::Held(held_by(&note, &lock))),
+            None => self.found(partition).map(Look::Free),
+        }
+    }
+
+    /// See [`Sink::runners`]. One listing a key says which of its partitions have a directory.
+    pub(super) fn runners_of(&self, partitions: &[Partition]) -> Result<Vec<StoreRunner>, StoreError> {
+        let mut runners: Vec<StoreRunner> = Vec::new();
+        for of_key in partitions.chunk_by(|a, b| a.key == b.key) {
+            let Some(key_dir) = of_key.first().and_then(|first| Some(self.partition_dir(first).parent()?.to_owned())) else {
+                continue;
+            };
+            let names: HashSet<OsString> = names_in(&key_dir)?.into_iter().collect();
+            for partition in of_key {
+                let dir = self.partition_dir(partition);
+                if dir.file_name().is_some_and(|name| names.contains(name))
+                    && let Some((name, held)) = claim_in(&dir, partition)?
+                {
+                    add(&mut runners, name, held);
+                }
+            }
+        }
+        Ok(runners)
+    }
+}
+
+/// What to say of a lock that another runner has.
+pub(super) fn held_by(note: &LockNote, lock: &Path) -> String {
+    format!("{note}, which has locked {}", lock.display())
+}
+
+/// Who has the partition in this directory.
+fn claim_in(dir: &Path, partition: &Partition) -> Result<Option<(RunnerName, HeldPartition)>, StoreError> {
+    let lock = dir.join(LOCK);
+    let holder = holder(&lock).map_err(|error| file_error("look at", &lock, error))?;
+    let Some(LockHolder { note, since_us }) = holder else { return Ok(None) };
+    let unfinished = regular_file::open_and_look(&dir.join(UNFINISHED)).ok();
+    let bytes = unfinished.map(|(_, status)| status.len());
+    Ok(Some((note.runner(), HeldPartition { partition: partition.clone(), since_us, bytes })))
+}
+
+/// Adds a claim to those of its runner. Those without a name are one runner each.
+fn add(runners: &mut Vec<StoreRunner>, name: RunnerName, held: HeldPartition) {
+    match runners.iter_mut().find(|runner| runner.name == name && !name.is_unknown()) {
+        Some(runner) => runner.held.push(held),
+        None => runners.push(StoreRunner { name, address: None, sessions: None, since_us: None, held: vec![held] }),
+    }
+}
+
+/// A mark on the part in a partition's directory, which a rename puts in the place of the one before: another file, or one of another time.
+pub(super) fn mark(dir: &Path) -> Result<Option<HoldingMark>, StoreError> {
+    // A commit changes the directory, and so what a network file system remembers of it.
+    refresh_dir(dir);
+    let part = dir.join(PART);
+    match std::fs::symlink_metadata(&part) {
+        Ok(seen) => {
+            let mark = format!("{} {} {} {}", seen.ino(), seen.size(), seen.mtime(), seen.mtime_nsec());
+            Ok(Some(HoldingMark { mark, committed_us: modified_us(&seen) }))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(file_error("look at", &part, error)),
+    }
+}
