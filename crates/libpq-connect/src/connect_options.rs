@@ -119,6 +119,11 @@ impl ConnectOptions {
         self.hosts.iter().all(Host::is_local)
     }
 
+    /// Returns whether every host is a Unix socket.
+    pub fn is_socket(&self) -> bool {
+        self.hosts.iter().all(Host::is_directory)
+    }
+
     /// Returns who could read a password that is sent as text to an address, without TLS and with it.
     pub(crate) fn clear_text_at(&self, address: IpAddr) -> (ClearText, ClearText) {
         let is_accepted = address.to_canonical().is_loopback() || self.tls.mode == SslMode::Disable;

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
 use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
+use rollfit_job::runners::RunnerName;
 use rollfit_job::store::{Purpose, StoreError};
 
 use crate::connection::holders::StalledSessions;
@@ -35,6 +36,7 @@ use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::server;
 use crate::connection::server_metrics::MetricsCommand;
 use crate::connection::session::{Mode, Session, TransactionSettings};
+use crate::connection::session_budget::session_budget;
 use crate::copy::number_column::NumberColumn;
 use crate::features::expected::Expectations;
 use crate::names::TableName;
@@ -50,7 +52,7 @@ use crate::tables::stored_receipt::{Definitions, ReceiptTables};
 use crate::tables::table::{Table, describe};
 use crate::views::Views;
 
-pub use self::connection::server::SessionBudget;
+pub use self::connection::session_budget::{OtherRunners, SessionBudget};
 pub use self::kind::Postgres;
 
 /// How long to wait for a lock that is held briefly. Just longer than the second after which the server cancels an
@@ -112,8 +114,11 @@ impl PostgresStore {
             idle: config.run.idle_timeout,
             row_security: store.row_security,
         };
-        let pool = Pool::connect(store, purpose, &settings)?;
-        let store = patiently(|| Self::open_with(Arc::clone(&pool), store, config, (purpose, settings)))?;
+        let definition = HashedDefinition::new(&Definition::from_config(config))?;
+        let runner = RunnerName::of_this_process(&definition.hash, config.run.shard);
+        let pool = Pool::connect(store, purpose, &settings, &runner)?;
+        let open = || Self::open_with(Arc::clone(&pool), store, config, (purpose, settings, &definition));
+        let store = patiently(open)?;
         pool.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(store)
     }
@@ -123,7 +128,7 @@ impl PostgresStore {
         pool: Arc<Pool>,
         store: &StoreConfig,
         config: &JobConfig,
-        (purpose, settings): (Purpose, TransactionSettings),
+        (purpose, settings, definition): (Purpose, TransactionSettings, &HashedDefinition),
     ) -> Result<Self, StoreError> {
         let opened_at = Instant::now();
         let (session, (schema, budget, is_local)) = pool.first_session(|session| {
@@ -134,17 +139,17 @@ impl PostgresStore {
             {
                 server::schema(session, Some(views_schema))?;
             }
-            let budget = server::session_budget(session, config.run.store_sessions_max)?;
+            let budget = session_budget(session, config.run.store_sessions_max)?;
             let is_local = server::is_local(session, pool.leads_here())?;
             Ok((schema, budget, is_local))
         })?;
-        pool.set_budget(budget.sessions);
+        pool.set_budget(&budget);
         drop(session);
         Ok(Self {
             opened_at,
             receipts: TableName::new(&schema, RECEIPTS),
             definitions: TableName::new(&schema, DEFINITIONS),
-            definition: HashedDefinition::new(&Definition::from_config(config))?,
+            definition: definition.clone(),
             known_definitions: KnownDefinitions::default(),
             views: Views::from_config(config, &schema),
             schema,

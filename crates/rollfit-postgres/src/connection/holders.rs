@@ -14,7 +14,8 @@ use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::connection::answer_row::AnswerRow;
-use crate::connection::session::{Session, SqlParameter};
+use crate::connection::session::{Session, SqlParameter, Step};
+use crate::connection::session_budget::IS_OWN;
 
 /// The name of the lock of an output, as the server computes it from the parameter $1.
 pub(crate) const LOCK_KEY: &str = "hashtextextended('rollfit ' || $1, 0)";
@@ -49,6 +50,15 @@ pub(crate) struct Holder {
     is_waiting_for_its_client: bool,
     /// Changes whenever it makes progress.
     progress: String,
+}
+
+/// What a holder keeps others from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HolderGrip {
+    /// From having the partition, or from looking at its tables.
+    Exclusive,
+    /// From writing its tables.
+    Writing,
 }
 
 /// Describes the session, for messages.
@@ -90,6 +100,45 @@ impl Holder {
         rows.first().map(Self::from_row).transpose()
     }
 
+    /// Returns the query of who has an output or its tables, for a look: as [`Holder::find`], but of tables only whoever writes them or keeps
+    /// others from reading them. Readers are in nobody's way, nor is an automatic VACUUM, which ends for a claim. The locks are asked for as they are, because a try to take
+    /// one would make a claim in vain that another runner sends at that moment.
+    pub(crate) fn look<'a>(output: &'a String, schema: &'a String, tables: &'a Vec<String>) -> Step<'a> {
+        let sql = format!(
+            "SELECT {COLUMNS}, l.locktype = 'advisory', l.mode = 'AccessExclusiveLock'
+             FROM pg_catalog.pg_locks l
+             JOIN pg_catalog.pg_stat_activity a USING (pid)
+             LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)
+             WHERE l.granted AND l.pid <> pg_backend_pid()
+               AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+               AND (l.locktype = 'advisory' AND l.objsubid = 1
+                        AND (l.classid::bigint << 32 | l.objid::bigint) = {LOCK_KEY}
+                    OR l.locktype = 'relation'
+                        AND (l.mode IN ('RowExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+                             OR l.mode = 'ShareUpdateExclusiveLock' AND a.usesysid IS NOT NULL)
+                        AND l.relation IN (SELECT c.oid FROM pg_catalog.pg_class c
+                                           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                                           WHERE n.nspname = $2 AND c.relname = ANY($3)))
+             ORDER BY l.locktype <> 'advisory', l.mode <> 'AccessExclusiveLock' LIMIT 1"
+        );
+        let parameters =
+            vec![(output as _, Type::TEXT), (schema as _, Type::TEXT), (tables as _, Type::TEXT_ARRAY)];
+        Step::query("find out who has the partition", sql, parameters)
+    }
+
+    /// Takes the answer to [`Holder::look`].
+    ///
+    /// # Errors
+    /// When it has another form.
+    pub(crate) fn looked(rows: &[AnswerRow]) -> Result<Option<(Self, HolderGrip)>, StoreError> {
+        let Some(row) = rows.first() else { return Ok(None) };
+        let grip = match (row.get(7)?, row.get(8)?) {
+            (true, _) | (_, true) => HolderGrip::Exclusive,
+            _ => HolderGrip::Writing,
+        };
+        Ok(Some((Self::from_row(row)?, grip)))
+    }
+
     /// Returns who uses a table, readers included; none if no session does.
     pub(crate) fn user_of(session: &mut Session, table: u32) -> Result<Option<Self>, StoreError> {
         let sql = format!(
@@ -117,20 +166,24 @@ impl Holder {
         rows.iter().map(|row| Ok(Self::from_row(row)?.to_string())).collect()
     }
 
-    /// Returns who holds a lock that a session of this process waits for with a statement that begins so; none if no session does, or it waits
-    /// for something else.
-    pub(crate) fn blocking_statement(session: &mut Session, begin: &str) -> Result<Option<Self>, StoreError> {
+    /// Returns who holds a lock that one of these sessions, by their server processes, waits for with a statement that begins so; none if no
+    /// session does, or it waits for something else.
+    pub(crate) fn blocking_statement(
+        session: &mut Session,
+        processes: &Vec<i32>,
+        begin: &str,
+    ) -> Result<Option<Self>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS}
-             FROM (SELECT DISTINCT unnest(pg_blocking_pids(w.pid)) AS pid FROM pg_catalog.pg_stat_activity w
-                   WHERE w.wait_event_type = 'Lock' AND w.application_name = current_setting('application_name')
-                     AND w.usename = session_user AND w.pid <> pg_backend_pid()
-                     AND left(w.query, char_length($1)) = $1) b
+             FROM (SELECT DISTINCT unnest(pg_blocking_pids(a.pid)) AS pid FROM pg_catalog.pg_stat_activity a
+                   WHERE a.wait_event_type = 'Lock' AND a.pid <> pg_backend_pid() AND ({IS_OWN})
+                     AND left(a.query, char_length($2)) = $2) b
              JOIN pg_catalog.pg_stat_activity a USING (pid)
              LEFT JOIN pg_catalog.pg_stat_progress_copy p USING (pid)
              ORDER BY a.wait_event_type IS NOT DISTINCT FROM 'Lock', a.xact_start LIMIT 1"
         );
-        let rows = session.rows("find out who holds the lock", &sql, &[(&begin, Type::TEXT)])?;
+        let parameters: [SqlParameter<'_>; 2] = [(processes, Type::INT4_ARRAY), (&begin, Type::TEXT)];
+        let rows = session.rows("find out who holds the lock", &sql, &parameters)?;
         rows.first().map(Self::from_row).transpose()
     }
 

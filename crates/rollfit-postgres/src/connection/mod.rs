@@ -10,3 +10,4 @@ pub(crate) mod pool;
 pub(crate) mod server;
 pub(crate) mod server_metrics;
 pub(crate) mod session;
+pub(crate) mod session_budget;

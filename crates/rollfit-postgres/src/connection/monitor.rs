@@ -1,4 +1,5 @@
-//! [`PostgresMonitor`]: queries the server once a second during a run for the activity of this process's sessions.
+//! [`PostgresMonitor`]: queries the server once a second during a run for the activity of this process's sessions, and how many runners
+//! share the server, which sets the budget of the pool.
 //!
 //! It uses an idle session of the pool, so it never takes one from a worker, never shares a partition's transaction,
 //! and stays within the budget. Its own session is not counted. After failures it waits longer and longer, up to half
@@ -11,12 +12,14 @@ use std::time::{Duration, Instant};
 use rollfit_job::config::RowSecurity;
 use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::store::{ServerProcess, StoreMonitor, StoreSample, StoreWait, WaitKind};
+use tokio_postgres::types::Type;
 
 use crate::connection::answer_row::{AnswerRow, first_value};
 use crate::connection::holders::Holder;
 use crate::connection::pool::{Pool, PooledSession};
 use crate::connection::server_metrics::{MetricsCommand, ServerMetrics};
-use crate::connection::session::{Mode, Session, TransactionSettings};
+use crate::connection::session::{Mode, Request, Session, TransactionSettings};
+use crate::connection::session_budget::{IS_OWN, SessionBudget, budget_request};
 
 /// How long to wait for a worker to return a session.
 const SPARE_WAIT: Duration = Duration::from_millis(500);
@@ -26,19 +29,20 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(3);
 const PAUSE_FIRST: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// All sessions, and those of this process, identified by the name that they share with this session.
-const SESSIONS: &str = "
-    SELECT current_setting('application_name'),
-           (SELECT count(*) FROM pg_catalog.pg_stat_activity
-            WHERE coalesce(backend_type, 'client backend') = 'client backend' AND datid IS NOT NULL
-                AND usesysid IS NOT NULL)::int,
-           current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-               - coalesce(current_setting('reserved_connections', true), '0')::int,
-           a.pid, a.state = 'active', a.wait_event_type, a.wait_event, p.bytes_processed, pg_backend_pid()
-    FROM (SELECT) t
-    LEFT JOIN pg_catalog.pg_stat_activity a ON a.application_name = current_setting('application_name')
-        AND a.usename = session_user AND a.pid <> pg_backend_pid()
-    LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = a.pid";
+/// How many sessions there are, and those of this process.
+fn sessions_request(processes: &Vec<i32>) -> Request<'_> {
+    let sql = format!(
+        "SELECT current_setting('application_name'),
+                (SELECT count(*) FROM pg_catalog.pg_stat_activity
+                 WHERE coalesce(backend_type, 'client backend') = 'client backend' AND datid IS NOT NULL
+                     AND usesysid IS NOT NULL)::int,
+                a.pid, a.state = 'active', a.wait_event_type, a.wait_event, p.bytes_processed, pg_backend_pid()
+         FROM (SELECT) t
+         LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid <> pg_backend_pid() AND ({IS_OWN})
+         LEFT JOIN pg_catalog.pg_stat_progress_copy p ON p.pid = a.pid"
+    );
+    Request::query("query the server's sessions", sql, vec![(processes, Type::INT4_ARRAY)])
+}
 
 /// When the process of this session started, and when the server did, in microseconds since 1970.
 const STARTED: &str = "
@@ -53,6 +57,7 @@ const LOG_POSITION: &str = "
 /// See the module.
 pub(crate) struct PostgresMonitor {
     pool: Arc<Pool>,
+    configured_max: Option<usize>,
     metrics: Option<ServerMetrics>,
     server: ServerIdentity,
     log: Log,
@@ -84,10 +89,14 @@ struct Pause {
 
 impl PostgresMonitor {
     /// `is_elsewhere` where the server is on another machine for certain.
-    pub(crate) fn new(pool: Arc<Pool>, metrics: Option<&MetricsCommand>, is_elsewhere: bool) -> Self {
+    pub(crate) fn new(
+        (pool, configured_max): (Arc<Pool>, Option<usize>),
+        metrics: Option<&MetricsCommand>,
+        is_elsewhere: bool,
+    ) -> Self {
         let server = if is_elsewhere { ServerIdentity::Hidden } else { ServerIdentity::Known(None) };
         let metrics = metrics.map(MetricsCommand::start);
-        Self { pool, metrics, server, log: Log::At(None), pause: None }
+        Self { pool, configured_max, metrics, server, log: Log::At(None), pause: None }
     }
 
     fn ask(&mut self, session: &mut PooledSession) -> Result<StoreSample, StoreError> {
@@ -95,15 +104,19 @@ impl PostgresMonitor {
     }
 
     fn inspect(&mut self, session: &mut Session) -> Result<StoreSample, StoreError> {
-        let rows = session.rows("query the server's sessions", SESSIONS, &[])?;
+        let processes = self.pool.processes();
+        let mut answers = session.at_once(vec![sessions_request(&processes), budget_request(&processes)]);
+        let rows = answers.rows()?;
         let first =
             rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
         self.check_name(first.get(0)?)?;
+        let budget = SessionBudget::from_rows(&answers.rows()?, self.configured_max)?;
+        self.pool.set_budget(&budget);
         let own = rows.iter().map(OwnSession::from_row).filter_map(Result::transpose);
         let own: Vec<OwnSession> = own.collect::<Result<_, _>>()?;
         let lock_holders = self.lock_holders(session, &own)?;
         // Last, because a refusal ends the transaction.
-        let log_bytes_per_s = match self.server.ask(session, first.get(8)?)? {
+        let log_bytes_per_s = match self.server.ask(session, first.get(7)?)? {
             true => self.log.bytes_per_s(session)?,
             false => None,
         };
@@ -111,11 +124,11 @@ impl PostgresMonitor {
         Ok(StoreSample {
             own_sessions: count(own.iter()),
             sessions: first.get::<_, i32>(1)?.try_into().ok(),
-            sessions_max: first.get::<_, i32>(2)?.try_into().ok(),
+            sessions_max: budget.server_max.try_into().ok(),
             working: count(own.iter().filter(is_working)),
             server_cpu_share: None,
-            other_runners: None,
-            own_sessions_max: None,
+            other_runners: Some(budget.other_processes),
+            own_sessions_max: budget.sessions.try_into().ok(),
             waits: waits(&own),
             lock_holders,
             copied_bytes: Some(own.iter().fold(0, |sum, session| session.copied_bytes.saturating_add(sum))),
@@ -272,12 +285,12 @@ struct OwnSession {
 
 impl OwnSession {
     fn from_row(row: &AnswerRow) -> Result<Option<Self>, StoreError> {
-        let Some(pid) = row.get(3)? else { return Ok(None) };
+        let Some(pid) = row.get(2)? else { return Ok(None) };
         Ok(Some(Self {
             pid,
-            is_active: row.get::<_, Option<bool>>(4)?.unwrap_or(false),
-            wait: row.get::<_, Option<&str>>(5)?.zip(row.get::<_, Option<&str>>(6)?).map(wait),
-            copied_bytes: row.get::<_, Option<i64>>(7)?.map_or(0, i64::unsigned_abs),
+            is_active: row.get::<_, Option<bool>>(3)?.unwrap_or(false),
+            wait: row.get::<_, Option<&str>>(4)?.zip(row.get::<_, Option<&str>>(5)?).map(wait),
+            copied_bytes: row.get::<_, Option<i64>>(6)?.map_or(0, i64::unsigned_abs),
         }))
     }
 }

@@ -1,7 +1,8 @@
 //! [`Pool`]: the sessions of a store, limited to what the server can spare, shared by the workers.
 //!
 //! Invariants: never more sessions than the budget. If the server reports that it is full, the budget shrinks and
-//! work continues with the open sessions. Every half minute the pool tries one more.
+//! work continues with the open sessions. Every half minute the pool tries one more. Where the budget becomes smaller because another runner
+//! came, sessions beyond it are closed once nobody uses them, never before.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -15,9 +16,13 @@ use rollfit_job::store::{Fault, StoreError};
 use crate::connection::fault::not_connected;
 use crate::connection::holders::SeenHolders;
 use crate::connection::session::{Session, Shared};
+use crate::connection::session_budget::SessionBudget;
 
 /// How long a budget reduced by the server stays reduced.
 const SHRUNK_FOR: Duration = Duration::from_secs(30);
+
+/// The same where other runners have the sessions: each of them looks once a second how many runners there are.
+const SHRUNK_FOR_RUNNERS: Duration = Duration::from_secs(2);
 
 /// How long the queries with which a store is opened may take. They are short, and nobody holds anything that they need.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(60);
@@ -38,6 +43,8 @@ struct Sessions {
     /// The number of sessions that the server is assumed to allow now.
     limit: usize,
     shrunk_at: Option<Instant>,
+    /// Whether other runners share what the server can spare: it may be full until they have seen this one.
+    is_shared: bool,
 }
 
 /// A borrowed session. On drop it returns to the pool, or is closed if it is broken.
@@ -55,7 +62,8 @@ enum SessionSlot {
 impl Pool {
     /// Returns a pool with a budget of one session; [`Pool::set_budget`] raises it.
     pub(crate) fn new(options: ConnectOptions, reply_timeout: Duration) -> Arc<Self> {
-        let sessions = Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None };
+        let sessions =
+            Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None, is_shared: false };
         Arc::new_cyclic(|pool| Self {
             options,
             reply_timeout,
@@ -73,6 +81,11 @@ impl Pool {
     /// Returns who had what workers wanted.
     pub(crate) fn seen_holders(&self) -> &SeenHolders {
         self.shared.seen_holders()
+    }
+
+    /// Returns the server processes of the open sessions. One that was opened a moment ago may be missing.
+    pub(crate) fn processes(&self) -> Vec<i32> {
+        self.shared.processes()
     }
 
     /// Returns how often sessions have waited for an answer so far.
@@ -96,16 +109,24 @@ impl Pool {
         self.options.is_local()
     }
 
+    /// Returns whether it does so through a Unix socket.
+    pub(crate) fn is_socket(&self) -> bool {
+        self.options.is_socket()
+    }
+
     /// Returns warnings about settings without effect.
     pub(crate) fn warnings(&self) -> &[String] {
         self.options.warnings()
     }
 
-    /// Sets how many sessions may be open at once.
-    pub(crate) fn set_budget(&self, sessions: usize) {
+    /// Sets how many sessions may be open at once: the share of this process and, until others have made room, what is free. Sessions beyond
+    /// that are closed when nobody uses them.
+    pub(crate) fn set_budget(&self, budget: &SessionBudget) {
         let mut state = self.lock();
-        state.budget = sessions.max(1);
-        state.limit = state.budget;
+        let surplus = state.follow(budget);
+        drop(state);
+        self.freed.notify_all();
+        drop(surplus);
     }
 
     /// Returns a session. Waits while all are in use.
@@ -180,7 +201,9 @@ impl Pool {
     }
 
     fn open(&self, options: &ConnectOptions) -> Result<Session, ConnectError> {
-        connecting(|| Session::open(options, self.reply_timeout, self.shared.clone()))
+        let session = connecting(|| Session::open(options, self.reply_timeout, self.shared.clone()))?;
+        session.note_process();
+        Ok(session)
     }
 
     fn take_slot(&self) -> SessionSlot {
@@ -212,11 +235,14 @@ impl Pool {
         state.open -= 1;
         if state.limit > state.open {
             state.limit = state.open;
-            tracing::warn!(
-                "the server accepts no more connections; continuing with {} of {}",
-                state.limit,
-                state.budget
-            );
+            // Whoever shares the server with other runners has what it may have a moment later.
+            if !state.is_shared {
+                tracing::warn!(
+                    "the server accepts no more connections; continuing with {} of {}",
+                    state.limit,
+                    state.budget
+                );
+            }
         }
         state.shrunk_at = Some(Instant::now());
         true
@@ -260,8 +286,26 @@ impl Sessions {
         Some(SessionSlot::New)
     }
 
+    /// Follows what the server says. Returns the idle sessions that are too many.
+    fn follow(&mut self, budget: &SessionBudget) -> Vec<Session> {
+        self.budget = budget.sessions.max(1);
+        self.is_shared = budget.runners.runners > 0;
+        let room = usize::try_from(budget.room()).unwrap_or(0).max(self.open).max(1);
+        let is_shrunk = self.shrunk_at.is_some_and(|at| at.elapsed() <= self.shrunk_for());
+        // What the server has refused a moment ago it is not asked for.
+        let most = if is_shrunk { self.limit } else { self.limit.max(room) };
+        self.limit = most.min(self.budget);
+        let excess = self.open.saturating_sub(self.limit).min(self.idle.len());
+        self.open -= excess;
+        self.idle.split_off(self.idle.len() - excess)
+    }
+
+    fn shrunk_for(&self) -> Duration {
+        if self.is_shared { SHRUNK_FOR_RUNNERS } else { SHRUNK_FOR }
+    }
+
     fn grow_again(&mut self) {
-        if self.limit < self.budget && self.shrunk_at.is_some_and(|at| at.elapsed() > SHRUNK_FOR) {
+        if self.limit < self.budget && self.shrunk_at.is_some_and(|at| at.elapsed() > self.shrunk_for()) {
             self.limit += 1;
             self.shrunk_at = Some(Instant::now());
         }

@@ -1,8 +1,8 @@
-//! The server as a whole: whether it is supported, where the tables are, and how many sessions it can spare.
+//! The server as a whole: whether it is supported, where the tables are, and whether it runs on this machine.
 
 use std::net::IpAddr;
 
-use rollfit_job::store::{Fault, StoreError};
+use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
 use crate::connection::session::Session;
@@ -10,12 +10,6 @@ use crate::names::quoted;
 
 /// The first version that reports the progress of a COPY, which a runner needs to detect that another one is stuck.
 const VERSION_MIN: i32 = 140_000;
-/// Sessions reserved for others beyond their current ones.
-const HEADROOM: i64 = 2;
-/// The default maximum number of sessions. It does not depend on cores: far from a server, a worker mostly waits for
-/// it.
-const DEFAULT_MAX: i64 = 32;
-
 /// Returns the schema of the tables: `wanted`, or the first one that exists in search_path.
 ///
 /// # Errors
@@ -46,85 +40,6 @@ pub(crate) fn schema(session: &mut Session, wanted: Option<&str>) -> Result<Stri
             )
         }),
     }
-}
-
-/// The limits on the number of sessions.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct SessionBudget {
-    /// The maximum number of sessions that this process opens.
-    pub sessions: usize,
-    /// `max_connections` without those reserved for superusers and reserved roles.
-    pub server_max: i64,
-    /// Current sessions of others.
-    pub others: i64,
-    /// The limit of the role minus its current sessions; none without a limit.
-    pub role_left: Option<i64>,
-    /// The limit of the database minus its current sessions; none without a limit.
-    pub database_left: Option<i64>,
-    /// The default maximum.
-    pub default_max: i64,
-    /// The configured maximum, if any.
-    pub configured_max: Option<usize>,
-}
-
-impl SessionBudget {
-    /// Formats the maximum number of sessions and how it was computed.
-    pub fn arithmetic(&self) -> String {
-        let wanted = match self.configured_max {
-            Some(sessions) => format!("{sessions} configured"),
-            None => format!("{} by default", self.default_max),
-        };
-        let (server_max, others) = (self.server_max, self.others);
-        let spare = format!(
-            "{} spare ({server_max} connections - {others} others - {HEADROOM} headroom)",
-            server_max.saturating_sub(others).saturating_sub(HEADROOM)
-        );
-        let limit = |left: Option<i64>, whose: &str| left.map(|left| format!("{left} left to the {whose}"));
-        let limits = [limit(self.role_left, "role"), limit(self.database_left, "database")];
-        let terms: Vec<String> = [wanted, spare].into_iter().chain(limits.into_iter().flatten()).collect();
-        format!("{}, the lowest of {}", self.sessions, terms.join(", "))
-    }
-}
-
-/// The kind of another role's session may be hidden. It then counts as a client if it has a database.
-const BUDGET: &str = "
-    SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint
-               - coalesce(current_setting('reserved_connections', true), '0')::bigint,
-           (SELECT count(*) FROM pg_catalog.pg_stat_activity
-            WHERE coalesce(backend_type, 'client backend') = 'client backend' AND datid IS NOT NULL AND usesysid IS NOT NULL
-                AND pid <> pg_backend_pid()),
-           (SELECT nullif(rolconnlimit, -1)::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_activity
-                WHERE usesysid = r.oid AND pid <> pg_backend_pid())
-            FROM pg_catalog.pg_roles r WHERE rolname = session_user),
-           (SELECT nullif(datconnlimit, -1)::bigint - (SELECT count(*) FROM pg_catalog.pg_stat_activity
-                WHERE datid = d.oid AND coalesce(backend_type, 'client backend') = 'client backend'
-                    AND usesysid IS NOT NULL AND pid <> pg_backend_pid())
-            FROM pg_catalog.pg_database d WHERE datname = current_database())";
-
-/// Returns how many sessions the server can spare: never more than `configured`, at least one.
-///
-/// # Errors
-/// When the query fails.
-pub(crate) fn session_budget(
-    session: &mut Session,
-    configured: Option<usize>,
-) -> Result<SessionBudget, StoreError> {
-    let rows = session.rows("query the server's connection limits", BUDGET, &[])?;
-    let row = rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
-    let (server_max, others): (i64, i64) = (row.get(0)?, row.get(1)?);
-    let (role_left, database_left): (Option<i64>, Option<i64>) = (row.get(2)?, row.get(3)?);
-    let wanted = configured.map_or(DEFAULT_MAX, |sessions| sessions as i64);
-    let spare = [Some(server_max.saturating_sub(others).saturating_sub(HEADROOM)), role_left, database_left];
-    let sessions = spare.into_iter().flatten().fold(wanted, i64::min).max(1);
-    Ok(SessionBudget {
-        sessions: usize::try_from(sessions).unwrap_or(1),
-        server_max,
-        others,
-        role_left,
-        database_left,
-        default_max: DEFAULT_MAX,
-        configured_max: configured,
-    })
 }
 
 /// Returns whether the server runs on this machine; none if unknown. `leads_here` means that the connection uses a

@@ -5,8 +5,8 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -22,78 +22,13 @@ use tokio_postgres::{Client, CopyInSink, CopyOutStream, SimpleQueryMessage};
 
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::fault::{ends_the_session, given_up, is_statement_mixed_up, server_error, silent};
-use crate::connection::holders::SeenHolders;
-use crate::connection::pool::Pool;
 
 pub(crate) use self::batch::{RefusedStep, Step};
 pub(crate) use self::pipeline::{Answers, PreparedCopy, Request};
+pub(crate) use self::shared::Shared;
 
 /// A value with its type, so that no statement has to be prepared.
 pub(crate) type SqlParameter<'a> = (&'a (dyn ToSql + Sync), Type);
-
-/// State shared by the sessions of a store.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Shared {
-    /// Whether they are behind a pooler that mixes up prepared statements.
-    mixed_up: Arc<AtomicBool>,
-    round_trips: Arc<AtomicU64>,
-    /// The shortest time in which an answer has come, in microseconds; 0 before the first one.
-    shortest_reply_us: Arc<AtomicU64>,
-    /// Who had what workers wanted.
-    seen_holders: Arc<SeenHolders>,
-    /// Where there may be another session to ask who holds a lock.
-    pool: Weak<Pool>,
-    /// What the last round trips were for.
-    #[cfg(feature = "failpoints")]
-    log: Arc<std::sync::Mutex<std::collections::VecDeque<String>>>,
-}
-
-impl Shared {
-    /// What the sessions of a pool share.
-    pub(crate) fn new(pool: &Weak<Pool>) -> Self {
-        Self { pool: Weak::clone(pool), ..Self::default() }
-    }
-
-    pub(crate) fn seen_holders(&self) -> &SeenHolders {
-        &self.seen_holders
-    }
-
-    #[cfg(not(feature = "failpoints"))]
-    fn log_round_trip(&self, _doing: &str) {}
-
-    #[cfg(feature = "failpoints")]
-    fn log_round_trip(&self, doing: &str) {
-        const KEPT_MAX: usize = 200;
-        let mut log = rollfit_job::lock::lock(&self.log);
-        log.push_back(doing.to_owned());
-        if log.len() > KEPT_MAX {
-            log.pop_front();
-        }
-    }
-
-    /// Returns what the last round trips were for, the latest last.
-    #[cfg(feature = "failpoints")]
-    pub(crate) fn last_round_trips(&self) -> Vec<String> {
-        rollfit_job::lock::lock(&self.log).iter().cloned().collect()
-    }
-
-    /// Returns the shortest time in which an answer has come so far.
-    fn shortest_reply(&self) -> Duration {
-        Duration::from_micros(self.shortest_reply_us.load(Ordering::Relaxed))
-    }
-
-    fn note_reply(&self, after: Duration) {
-        let us = u64::try_from(after.as_micros()).unwrap_or(u64::MAX);
-        let shorter = |known: u64| (known == 0 || us < known).then_some(us);
-        // Nothing to do if it is not shorter.
-        let _ = self.shortest_reply_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, shorter);
-    }
-
-    /// Returns how often sessions have waited for an answer so far.
-    pub(crate) fn round_trips(&self) -> u64 {
-        self.round_trips.load(Ordering::Relaxed)
-    }
-}
 
 /// What a transaction is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -175,6 +110,8 @@ pub(crate) struct Session {
     /// Whether it finds out who holds a lock that it waits for.
     asks_for_holders: bool,
     shared: Shared,
+    /// The process that serves it, once the server has said so; 0 before.
+    process: Arc<AtomicI32>,
     broken: bool,
 }
 
@@ -232,9 +169,9 @@ impl Session {
             }
         });
         let at = options.to_string();
-        let is_wrong = Arc::default();
+        let (client, process, is_wrong) = (Arc::new(client), Arc::default(), Arc::default());
         Ok(Self {
-            client: Arc::new(client),
+            client,
             runtime,
             pending_begin: None,
             is_read_only: false,
@@ -247,8 +184,14 @@ impl Session {
             lock_timeout: Duration::ZERO,
             asks_for_holders: false,
             shared,
+            process,
             broken: false,
         })
+    }
+
+    /// Asks which process serves it, ahead of its first request. Nobody waits for the answer.
+    pub(crate) fn note_process(&self) {
+        self.runtime.spawn(self.shared.clone().note_process(Arc::clone(&self.client), Arc::clone(&self.process)));
     }
 
     /// Sets the time limit for replies. A slower reply breaks the session.
@@ -468,6 +411,7 @@ impl Drop for Session {
         if let Some(ending) = self.ending.take().filter(|_| !self.broken) {
             let _ = self.runtime.block_on(async { tokio::time::timeout(WAIT_MAX, ending).await });
         }
+        self.shared.forget_process(&self.process);
     }
 }
 
@@ -491,6 +435,7 @@ async fn wait<T>(
 mod answer_wait;
 mod batch;
 mod pipeline;
+mod shared;
 
 #[cfg(test)]
 mod tests;

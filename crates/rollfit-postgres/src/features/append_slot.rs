@@ -88,7 +88,7 @@ impl PostgresStore {
             Ok(Verdict::Free(look)) => look,
             Ok(Verdict::Held(held)) => {
                 session.roll_back();
-                return self.held(session, partition, held);
+                return self.holder_name(session, partition, held).map(Claim::Held);
             }
             Ok(Verdict::Rewrite(why)) => {
                 session.roll_back();

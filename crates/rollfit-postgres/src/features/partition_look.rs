@@ -14,7 +14,7 @@ use tokio_postgres::types::Type;
 use crate::PostgresStore;
 use crate::connection::answer_row::AnswerRow;
 use crate::connection::pool::PooledSession;
-use crate::connection::session::{Mode, SqlParameter, Step};
+use crate::connection::session::{Mode, RefusedStep, SqlParameter, Step};
 use crate::copy::instant::ServerInstant;
 use crate::features::expected::Expected;
 use crate::names::{TableName, literal, quoted};
@@ -147,23 +147,43 @@ impl PostgresStore {
         partition: &Partition,
     ) -> Result<(PooledSession, PartitionLook), StoreError> {
         let mut session = self.pool.session()?;
-        let expected = self.expected(&mut session, partition)?;
-        let questions = self.look_questions(partition, &expected);
-        let mut steps = vec![session.begin_step(Mode::Snapshot, &self.settings)];
-        steps.extend(questions.steps());
-        let look = match session.try_batch(&format!("look at {partition}"), &steps)? {
-            Ok(answers) => questions.look(answers.into_iter().skip(1)),
-            Err(refused) => {
-                session.roll_back();
-                if !refused.is_wrong_statement() {
-                    return Err(refused.into_error());
-                }
-                session.begin(Mode::Snapshot, &self.settings);
-                Ok(PartitionLook::default())
-            }
-        };
-        match look {
+        let (_, looked) = self.look_after(&mut session, partition, None)?;
+        match looked {
             Ok(look) => Ok((session, look)),
+            Err(refused) => Err(refused.into_error()),
+        }
+    }
+
+    /// Asks one thing and then, in a read-only transaction with one snapshot of the store that is taken after that, all of a partition: one
+    /// round trip. Returns the answer to the first, and the rest, or what the server refused; then the transaction has ended.
+    pub(crate) fn look_after(
+        &self,
+        session: &mut PooledSession,
+        partition: &Partition,
+        first: Option<Step<'_>>,
+    ) -> Result<(Vec<AnswerRow>, Result<PartitionLook, RefusedStep>), StoreError> {
+        let expected = self.expected(session, partition)?;
+        let questions = self.look_questions(partition, &expected);
+        let has_first = first.is_some();
+        let mut steps: Vec<Step<'_>> = first.into_iter().collect();
+        steps.push(session.begin_step(Mode::Snapshot, &self.settings));
+        steps.extend(questions.steps());
+        let (mut answers, refused) = match session.try_batch(&format!("look at {partition}"), &steps)? {
+            Ok(answers) => (answers, None),
+            Err(mut refused) => (refused.take_answers(), Some(refused)),
+        };
+        let has_answer = has_first && !answers.is_empty();
+        let answer = if has_answer { answers.remove(0) } else { Vec::new() };
+        if let Some(refused) = refused {
+            session.roll_back();
+            if !has_answer && has_first || !refused.is_wrong_statement() {
+                return Ok((answer, Err(refused)));
+            }
+            session.begin(Mode::Snapshot, &self.settings);
+            return Ok((answer, Ok(PartitionLook::default())));
+        }
+        match questions.look(answers.into_iter().skip(1)) {
+            Ok(look) => Ok((answer, Ok(look))),
             Err(error) => {
                 session.roll_back();
                 Err(error)

@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 
 use rollfit_job::config::{FIT_PREFIX, Layout, Series};
 use rollfit_job::partition::Partition;
+use rollfit_job::runners::StoreRunner;
 use rollfit_job::store::StoreMonitor;
 use rollfit_job::store::{
-    Claim, FeatureReader, Found, Grouping, Holding, HoldingMark, ReaderView, Sink, StoreError, Write,
+    Claim, FeatureReader, Found, Grouping, Holding, HoldingMark, Look, ReaderView, Sink, StoreError, Write,
 };
 
 use crate::PostgresStore;
@@ -26,6 +27,9 @@ use crate::tables::definitions::DEFINITIONS;
 use crate::tables::leaf::Leaf;
 use crate::tables::receipts::RECEIPTS;
 use crate::{tables::receipts, tables::table};
+
+/// The receipts that are asked for in one query, so that none is long.
+const MARKS_AT_ONCE: usize = 10_000;
 
 impl PostgresStore {
     /// Warns once that the role may not VACUUM or ANALYZE.
@@ -56,7 +60,7 @@ impl PostgresStore {
     }
 
     /// Finds out what there is of a partition, in a snapshot. Notes what the next look can expect.
-    fn found_in(
+    pub(super) fn found_in(
         &self,
         session: &mut Session,
         partition: &Partition,
@@ -134,6 +138,23 @@ impl Sink for PostgresStore {
         found
     }
 
+    fn look(&self, partition: &Partition) -> Result<Look, StoreError> {
+        self.look_of(partition)
+    }
+
+    fn runners(&self, partitions: &[Partition]) -> Result<Vec<StoreRunner>, StoreError> {
+        self.runners_with(partitions)
+    }
+
+    fn clock_us(&self) -> Result<Option<i64>, StoreError> {
+        self.server_clock_us()
+    }
+
+    fn only_here(&self) -> Option<String> {
+        let what = if self.pool.is_socket() { "a Unix socket" } else { "localhost" };
+        self.pool.leads_here().then(|| format!("{what} leads to another server on each machine"))
+    }
+
     fn holdings(
         &self,
         partitions: &[Partition],
@@ -151,9 +172,13 @@ impl Sink for PostgresStore {
             if !is_readable {
                 return Ok(vec![None; partitions.len()]);
             }
-            let outputs: Vec<String> = partitions.iter().map(|partition| self.output_of(partition)).collect();
-            let mut marks = receipts::marks(session, &self.receipts, &outputs)?;
-            Ok(outputs.iter().map(|output| marks.remove(output)).collect())
+            let mut marks = Vec::with_capacity(partitions.len());
+            for some in partitions.chunks(MARKS_AT_ONCE) {
+                let outputs: Vec<String> = some.iter().map(|partition| self.output_of(partition)).collect();
+                let mut known = receipts::marks(session, &self.receipts, &outputs)?;
+                marks.extend(outputs.iter().map(|output| known.remove(output)));
+            }
+            Ok(marks)
         })
     }
 
@@ -254,12 +279,13 @@ impl Sink for PostgresStore {
     }
 
     fn monitor(&self) -> Option<Box<dyn StoreMonitor>> {
-        // With only one session, a worker would have to wait.
-        if self.budget.sessions == 1 {
+        // With one session for ever, a worker would have to wait. One that is the share beside other runners becomes more when these end.
+        if !self.budget.may_grow() {
             return None;
         }
+        let pool = (Arc::clone(&self.pool), self.budget.configured_max);
         let (metrics, is_elsewhere) = (self.metrics_command.as_ref(), self.is_local == Some(false));
-        Some(Box::new(PostgresMonitor::new(Arc::clone(&self.pool), metrics, is_elsewhere)))
+        Some(Box::new(PostgresMonitor::new(pool, metrics, is_elsewhere)))
     }
 
     /// Returns the bytes that COPY sends, for the tables that exist or that a run would create. Before the first

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use rollfit_job::config::{RowSecurity, StoreConfig};
+use rollfit_job::runners::RunnerName;
 use rollfit_job::store::{BarsImport, Fault, StoreError};
 use tokio_postgres::types::Type;
 
@@ -60,7 +61,8 @@ impl PostgresImport {
     /// When the URL is invalid, the server is unreachable or too old, the schema does not exist, or another import is
     /// in progress there.
     pub(crate) fn begin(place: &StoreConfig, options: BarsOptions) -> Result<Self, StoreError> {
-        let pool = Pool::connect(place, Purpose::Write, &SETTINGS)?;
+        let runner = RunnerName { definition: None, ..RunnerName::of_this_process("", None) };
+        let pool = Pool::connect(place, Purpose::Write, &SETTINGS, &runner)?;
         let (session, schema) = patiently(|| {
             let (mut session, schema) =
                 pool.first_session(|session| server::schema(session, place.schema.as_deref()))?;

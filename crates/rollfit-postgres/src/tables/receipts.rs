@@ -83,14 +83,17 @@ pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Part
     rows.iter().map(entry).filter_map(Result::transpose).collect()
 }
 
-/// Returns a mark on the receipt of each of `outputs` that has one.
+/// Returns a mark on the receipt of each of `outputs` that has one: the transaction that wrote its row. Where the row is says nothing:
+/// VACUUM FULL moves it, and no commit of a receipt.
 pub(crate) fn marks(
     session: &mut Session,
     table: &TableName,
     outputs: &[String],
 ) -> Result<HashMap<String, HoldingMark>, StoreError> {
     let sql = format!(
-        "SELECT output, xmin::text || ' ' || ctid::text, (extract(epoch FROM written_at) * 1000000)::bigint FROM {} WHERE output = ANY($1)",
+        "SELECT output, xmin::text,
+                CASE WHEN isfinite(written_at) THEN (extract(epoch FROM written_at) * 1000000)::bigint END
+         FROM {} WHERE output = ANY($1)",
         table.sql()
     );
     let rows = session.rows("look which receipts have changed", &sql, &[(&outputs, Type::TEXT_ARRAY)])?;

@@ -80,8 +80,10 @@ impl Session {
     fn holder(&self, begin: &str) -> Option<String> {
         let pool = self.shared.pool.upgrade()?;
         let mut session = pool.spare_session(Duration::ZERO, HOLDER_REPLY_TIMEOUT).ok().flatten()?;
-        let found =
-            monitoring(&mut session, HOLDER_TIMEOUT, |session| Holder::blocking_statement(session, begin));
+        let processes = self.shared.processes();
+        let found = monitoring(&mut session, HOLDER_TIMEOUT, |session| {
+            Holder::blocking_statement(session, &processes, begin)
+        });
         let holder = found.ok().flatten()?.to_string();
         self.shared.seen_holders().record_holder(&holder);
         note_holder(&holder);

@@ -68,7 +68,7 @@ impl PostgresStore {
             Ok(Ok(locked)) => Ok(Claim::Taken(Box::new(self.slot(session, partition, locked)))),
             Ok(Err(held)) => {
                 session.roll_back();
-                self.held(session, partition, held)
+                self.holder_name(session, partition, held).map(Claim::Held)
             }
             // Its locks are not kept by a session that waits in the pool.
             Err(error) => {
@@ -260,12 +260,12 @@ impl PostgresStore {
     }
 
     /// Names who has what of a partition, and ends the session of one that is stuck.
-    pub(in crate::features) fn held(
+    pub(in crate::features) fn holder_name(
         &self,
         mut session: PooledSession,
         partition: &Partition,
         held: HeldBy,
-    ) -> Result<Claim<'_>, StoreError> {
+    ) -> Result<String, StoreError> {
         let (mut names, shared) = match &held {
             HeldBy::Claim | HeldBy::Looked(..) => (Vec::new(), Vec::new()),
             HeldBy::Tables => (self.leaf_names(partition), Vec::new()),
@@ -290,7 +290,7 @@ impl PostgresStore {
             (None, _) => "another session".to_owned(),
         };
         self.pool.seen_holders().record_holder(&name);
-        Ok(Claim::Held(name))
+        Ok(name)
     }
 }
 
