@@ -16,7 +16,7 @@ const SRUN: &str = "#!/bin/sh\nshift\nexec \"$@\"\n";
 const SCONTROL: &str = "#!/bin/sh\necho \"$@\" >>requeued\n";
 /// As much of Airflow as the file names: decorators that give back what they decorate, and its exceptions.
 const AIRFLOW: &str = r#"
-import sys, types
+import signal, sys, types
 
 class AirflowException(Exception): pass
 class AirflowFailException(AirflowException): pass
@@ -33,6 +33,8 @@ for name, what in {"sdk": dict(dag=decorator, task=decorator),
     module = sys.modules["airflow." + name] = types.ModuleType("airflow." + name)
     vars(module).update(what)
 import rollfit_dag
+def stop(*_): raise AirflowException("stopped")
+signal.signal(signal.SIGTERM, stop)
 rollfit_dag.SHARDS, rollfit_dag.CONFIG = 2, sys.argv[1]
 try:
     rollfit_dag.run_shard(int(sys.argv[2]))
@@ -219,7 +221,7 @@ fn the_tasks_of_airflow_do_the_job_and_say_whether_a_retry_helps() {
         .says(&["AirflowException: shard 1/2: exit code 3"]);
 }
 
-/// An interrupt is an exception in the task, as the signal is that Airflow stops its tasks with.
+/// Airflow stops a task by SIGTERM, which is an exception in it.
 #[test]
 fn a_task_of_airflow_that_is_stopped_lets_the_partition_in_progress_finish() {
     let job = SlowJob::new();
@@ -228,9 +230,9 @@ fn a_task_of_airflow_that_is_stopped_lets_the_partition_in_progress_finish() {
     }
     let mut running = Running::start(airflow_task(&job.sandbox, 0));
     running.wait_for_stage("write");
-    signal(&running, "INT");
+    signal(&running, "TERM");
     running.wait_for_words("finishing the partitions in progress");
-    running.finish();
+    running.finish().exits(1).says(&["AirflowException: stopped"]);
     let finished =
         ["2017-01", "2017-02", "2017-03"].iter().filter(|month| job.sandbox.part("slow", month).exists());
     assert_eq!(finished.count(), 1);

@@ -147,7 +147,7 @@ fn a_host_that_is_cut_off_in_mid_work_loses_nothing_and_ends_well() {
     let workload = Workload::on(&server, WIDE);
 
     let moment = with_signal("between-tables:2", "STOP");
-    let cut_off = hosts.start(1, &workload, &[("ROLLFIT_FAILPOINT", &moment)]);
+    let cut_off = hosts.start(1, &workload, &[("ROLLFIT_FAILPOINT", moment.as_str())]);
     wait_until_stopped(&cut_off);
     hosts.set_link(1, "down");
     signal(&cut_off, "CONT");
