@@ -57,8 +57,7 @@ impl LockNote {
 /// For messages: `rollfit 4711@worker-3 (shard 3/8)`.
 impl std::fmt::Display for LockNote {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let shard =
-            |runner: &RunnerName| runner.shard.map(|shard| format!(" (shard {shard})")).unwrap_or_default();
+        let shard = |runner: &RunnerName| runner.shard.map(|shard| format!(" (shard {shard})")).unwrap_or_default();
         match RunnerName::parse(&self.text) {
             Some(runner) => f.pad(&format!("rollfit {}@{}{}", runner.pid, runner.host, shard(&runner))),
             None if self.text.is_empty() => f.pad("another process"),

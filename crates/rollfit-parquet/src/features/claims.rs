@@ -38,9 +38,7 @@ impl ParquetStore {
     pub(super) fn runners_of(&self, partitions: &[Partition]) -> Result<Vec<StoreRunner>, StoreError> {
         let mut runners: Vec<StoreRunner> = Vec::new();
         for of_key in partitions.chunk_by(|a, b| a.key == b.key) {
-            let Some(key_dir) =
-                of_key.first().and_then(|first| Some(self.partition_dir(first).parent()?.to_owned()))
-            else {
+            let Some(key_dir) = of_key.first().and_then(|first| Some(self.partition_dir(first).parent()?.to_owned())) else {
                 continue;
             };
             let names: HashSet<OsString> = names_in(&key_dir)?.into_iter().collect();
@@ -76,13 +74,7 @@ fn claim_in(dir: &Path, partition: &Partition) -> Result<Option<(RunnerName, Hel
 fn add(runners: &mut Vec<StoreRunner>, name: RunnerName, held: HeldPartition) {
     match runners.iter_mut().find(|runner| runner.name == name && !name.is_unknown()) {
         Some(runner) => runner.held.push(held),
-        None => runners.push(StoreRunner {
-            name,
-            address: None,
-            sessions: None,
-            since_us: None,
-            held: vec![held],
-        }),
+        None => runners.push(StoreRunner { name, address: None, sessions: None, since_us: None, held: vec![held] }),
     }
 }
 
