@@ -118,7 +118,7 @@ fn without_help_a_shard_does_its_own_partitions_and_says_what_is_not() {
     let first = no_help(0).json();
     let own = number(&first, "/written");
     assert_eq!(
-        (own, number(&first, "/other_shards/left")),
+        (own, number(&first, "/other_shards/missing")),
         (number(&first, "/partitions"), PARTITIONS - own)
     );
     assert_eq!(files(&job.features()) as u64, own);
