@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|polyfit|python|comparison|postgres|
-# layouts|seconds_of_a_run|append|far|production|follow|sampling|causes|workers|eta|auto|walkthrough]..., all by default.
+# layouts|seconds_of_a_run|append|far|production|follow|sampling|causes|workers|eta|auto|machines|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
-# for `fuzz`, a C compiler for `causes`, `workers`, `eta` and `auto`, PostgreSQL's server programs for these, `postgres`, `layouts`, `append`,
+# for `fuzz`, a C compiler for `causes`, `workers`, `eta` and `auto`, PostgreSQL's server programs for these, `machines`, `postgres`, `layouts`, `append`,
 # `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR (target/bench) 20 GB of free space for `workload`, `follow`,
 # `workers`, `eta` and `auto`, 50 for `production`. ROLLFIT_BENCH_COMMAND is a rollfit to measure in place of the one that is built here.
-# `comparison`, `causes`, `workers`, `eta` and `auto` take options of their scripts from ROLLFIT_BENCH_ARGS, one of them at a time:
+# `comparison`, `causes`, `workers`, `eta`, `auto` and `machines` take options of their scripts from ROLLFIT_BENCH_ARGS, one of them at a time:
 # ROLLFIT_BENCH_ARGS="--rounds 1 --json FILE". `files`, `workload` and `far` also measure an earlier rollfit: the command ROLLFIT_BENCH_BASE,
 # or the revision ROLLFIT_BENCH_BASE_REV, which they build. Figures of one machine compare within one call only.
 set -euo pipefail
@@ -15,7 +15,7 @@ dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
 rollfit=$(realpath -m "${ROLLFIT_BENCH_COMMAND:-target/release/rollfit}")
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$dir/state
-wanted=${*:-kernel rivals fuzz import files compression workload many polyfit python comparison postgres layouts seconds_of_a_run append far production follow sampling causes workers eta auto walkthrough}
+wanted=${*:-kernel rivals fuzz import files compression workload many polyfit python comparison postgres layouts seconds_of_a_run append far production follow sampling causes workers eta auto machines walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -347,6 +347,9 @@ eta() { measured_by eta "the end of 30 runs, told after a quarter"; }
 
 # Workers that set themselves beside the best fixed number.
 auto() { measured_by auto "workers = \"auto\" beside the best fixed number"; }
+
+# Four runners beside one process, with and without shards; one killed half-way; the plan of a share of 100,000 partitions.
+machines() { measured_by machines "several runners on one store"; }
 
 # A script that makes stores, servers and conditions of its own.
 measured_by() {

@@ -73,6 +73,7 @@ mod switch;
 mod tables_found;
 mod tls;
 mod triggers_found;
+mod two_hosts;
 mod two_runners;
 mod versions;
 mod view_functions;

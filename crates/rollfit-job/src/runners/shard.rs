@@ -60,6 +60,15 @@ impl Shard {
     pub fn owns(self, output: &str) -> bool {
         owner(output, self.count) == self.index
     }
+
+    /// The share, of `count`, that [owns](Self::owns) the partition with this output.
+    ///
+    /// # Errors
+    /// [`ShardError::Count`], when a job has no such number of shares.
+    pub fn owning(output: &str, count: u64) -> Result<Self, ShardError> {
+        let first = Self::new(0, count)?;
+        Ok(Self { index: owner(output, first.count), ..first })
+    }
 }
 
 /// The share, of `count`, that the partition with this output is in.
@@ -139,6 +148,7 @@ mod tests {
                 let owners: Vec<u32> =
                     (0..count).filter(|&index| Shard { index, count }.owns(output)).collect();
                 assert_eq!(owners.len(), 1);
+                assert_eq!(Shard::owning(output, u64::from(count)).unwrap().index(), owners[0]);
                 sizes[owners[0] as usize] += 1;
             }
             let mean = outputs.len() as f64 / f64::from(count);

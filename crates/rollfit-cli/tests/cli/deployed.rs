@@ -1,0 +1,254 @@
+//! The files in `deploy`: docs/many-machines.md shows them as they are, and what can be checked without their engines is.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::running::{Running, signal};
+use crate::sandbox::{Answer, ROLLFIT, Sandbox};
+use crate::signals::SlowJob;
+
+/// `srun` runs its command, `scontrol` notes what it is asked for.
+const SRUN: &str = "#!/bin/sh\nshift\nexec \"$@\"\n";
+const SCONTROL: &str = "#!/bin/sh\necho \"$@\" >>requeued\n";
+/// As much of Airflow as the file names: decorators that give back what they decorate, and its exceptions.
+const AIRFLOW: &str = r#"
+import signal, sys, types
+
+class AirflowException(Exception): pass
+class AirflowFailException(AirflowException): pass
+
+def decorator(*_, **__):
+    def decorated(function):
+        function.expand = lambda **arguments: arguments
+        return function
+    return decorated
+
+sys.modules["airflow"] = types.ModuleType("airflow")
+for name, what in {"sdk": dict(dag=decorator, task=decorator),
+                   "exceptions": dict(AirflowException=AirflowException, AirflowFailException=AirflowFailException)}.items():
+    module = sys.modules["airflow." + name] = types.ModuleType("airflow." + name)
+    vars(module).update(what)
+import rollfit_dag
+def stop(*_): raise AirflowException("stopped")
+signal.signal(signal.SIGTERM, stop)
+rollfit_dag.SHARDS, rollfit_dag.CONFIG = 2, sys.argv[1]
+try:
+    rollfit_dag.run_shard(int(sys.argv[2]))
+except AirflowException as error:
+    sys.exit(f"{type(error).__name__}: {error}")
+"#;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn deployed(name: &str) -> String {
+    fs::read_to_string(root().join("deploy").join(name)).unwrap()
+}
+
+/// The number after a flag, in the words of a command.
+fn number_after(words: &[&str], flag: &str) -> u64 {
+    words[words.iter().position(|word| *word == flag).unwrap() + 1].parse().unwrap()
+}
+
+fn words(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
+}
+
+/// The answer of a program that need not be there; none, and a word, where it is not.
+fn answer(command: &mut Command) -> Option<Answer> {
+    match command.output() {
+        Ok(output) => Some(Answer::from(output)),
+        Err(_) => {
+            println!("skipped: {} is not to be had here", command.get_program().display());
+            None
+        }
+    }
+}
+
+/// The document of a YAML file; none where Python cannot read YAML.
+fn yaml(name: &str) -> Option<Value> {
+    let program = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
+    let answer = answer(Command::new("python3").args(["-c", program]).arg(root().join("deploy").join(name)))?;
+    if answer.stderr.contains("No module named 'yaml'") {
+        println!("skipped: Python has no yaml here");
+        return None;
+    }
+    Some(answer.exits(0).json())
+}
+
+#[test]
+fn many_machines_md_shows_every_file_as_it_is() {
+    let page = fs::read_to_string(root().join("docs/many-machines.md")).unwrap();
+    let files = crate::tree::walk(&root().join("deploy"));
+    let files: Vec<&PathBuf> = files.iter().filter(|path| path.is_file()).collect();
+    assert!(files.len() >= 7, "{files:?}");
+    for file in files {
+        let shown = format!("\n{}```\n", fs::read_to_string(file).unwrap());
+        assert!(page.contains(&shown), "docs/many-machines.md does not show {} as it is", file.display());
+    }
+}
+
+#[test]
+fn the_job_of_aws_batch_stops_in_time_and_tries_again_what_may_pass() {
+    let job: Value = serde_json::from_str(&deployed("aws-batch/job-definition.json")).unwrap();
+    serde_json::from_str::<Value>(&deployed("aws-batch/execution-role-policy.json")).unwrap();
+    let command = words(&job["containerProperties"]["command"]);
+    assert!(number_after(&command, "--stop-within") + 5 <= 30, "AWS Batch kills after 30 s");
+    is_understood(&command);
+    let retries = job["retryStrategy"]["evaluateOnExit"].as_array().unwrap();
+    assert!(retries.len() <= 5, "AWS Batch takes no more");
+    let action = |code: &str| {
+        let fits = |rule: &&Value| rule["onExitCode"] == code || rule["onExitCode"] == "*";
+        retries.iter().find(fits).unwrap()["action"].as_str().unwrap()
+    };
+    assert_eq!(["1", "2", "3", "4", "130"].map(action), ["RETRY", "EXIT", "RETRY", "EXIT", "RETRY"]);
+}
+
+#[test]
+fn the_job_of_kubernetes_has_as_many_shards_as_pods_and_stops_in_time() {
+    let Some(job) = yaml("kubernetes/job.yaml") else { return };
+    let (spec, pod) = (&job["spec"], &job["spec"]["template"]["spec"]);
+    let container = &pod["containers"][0];
+    let command = words(&container["args"]);
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(number_after(&command, "--stop-within") + 5 < grace);
+    is_understood(&command);
+    let variables = container["env"].as_array().unwrap();
+    let shard = variables.iter().find(|variable| variable["name"] == "ROLLFIT_SHARD").unwrap();
+    assert_eq!(shard["value"], format!("/{}", spec["completions"]));
+    let rules = spec["podFailurePolicy"]["rules"].as_array().unwrap();
+    let codes = |action: &str| {
+        let rule = rules.iter().find(|rule| rule["action"] == action).unwrap();
+        assert_eq!(rule["onExitCodes"]["containerName"], container["name"]);
+        rule["onExitCodes"]["values"].to_string()
+    };
+    assert_eq!(["FailJob", "FailIndex", "Count"].map(codes), ["[2]", "[4]", "[1,3,130]"]);
+}
+
+/// Checks that rollfit takes these words for a run, which has no configuration here.
+#[track_caller]
+fn is_understood(command: &[&str]) {
+    Sandbox::new().run(command).exits(2).says(&["configuration rollfit.toml does not exist"]);
+}
+
+#[test]
+fn the_scripts_have_no_mistake_that_a_checker_finds() {
+    for name in ["slurm/rollfit.sbatch", "aws-batch/submit.sh"] {
+        let path = root().join("deploy").join(name);
+        if let Some(answer) = answer(Command::new("shellcheck").arg(&path)) {
+            answer.exits(0);
+        }
+    }
+}
+
+/// The script of Slurm in the place of a task, with programs of its own in the place of Slurm's.
+fn slurm_task(sandbox: &Sandbox, id: u32, restarts: u32) -> Command {
+    for (name, text) in [("bin/srun", SRUN), ("bin/scontrol", SCONTROL)] {
+        let path = sandbox.write(name, text);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    if !sandbox.path("bin/rollfit").exists() {
+        symlink(ROLLFIT, sandbox.path("bin/rollfit")).unwrap();
+    }
+    let mut command = sandbox.in_clean_environment("bash");
+    command.arg(root().join("deploy/slurm/rollfit.sbatch"));
+    command.env("PATH", format!("{}:{}", sandbox.path("bin").display(), std::env::var("PATH").unwrap()));
+    command.env("SLURM_SUBMIT_DIR", sandbox.dir()).env("SLURM_RESTART_COUNT", restarts.to_string());
+    for (name, number) in [
+        ("JOB_ID", 7),
+        ("TASK_ID", id),
+        ("TASK_MIN", 0),
+        ("TASK_MAX", 1),
+        ("TASK_STEP", 1),
+        ("TASK_COUNT", 2),
+    ] {
+        command.env(format!("SLURM_ARRAY_{name}"), number.to_string());
+    }
+    command
+}
+
+#[test]
+fn the_tasks_of_slurm_do_the_job_and_leave_a_record_each() {
+    let sandbox = Sandbox::imported(&["eurusd", "usdjpy"], &["2017-01", "2017-02"]);
+    Answer::from_command(slurm_task(&sandbox, 1, 0)).exits(0).says(&["shard 1 of 2, from Slurm"]);
+    Answer::from_command(slurm_task(&sandbox, 0, 0)).exits(0).says(&["shard 0 of 2, from Slurm"]);
+    sandbox.run(&["verify", "--quick"]).exits(0).says(&["4 verified"]);
+    assert!(sandbox.path("records/7/1/runs").exists());
+    assert!(!sandbox.path("requeued").exists());
+}
+
+#[test]
+fn a_task_of_slurm_is_begun_again_where_that_helps() {
+    let sandbox = Sandbox::new();
+    Answer::from_command(slurm_task(&sandbox, 1, 0)).exits(2).says(&["rollfit.toml does not exist"]);
+    assert!(!sandbox.path("requeued").exists(), "a wrong configuration stays wrong");
+    sandbox.configure(&["eurusd"], "2017-01", "2017-01");
+    Answer::from_command(slurm_task(&sandbox, 1, 4)).exits(3);
+    assert!(!sandbox.path("requeued").exists(), "four times are enough");
+    Answer::from_command(slurm_task(&sandbox, 1, 3)).exits(3);
+    assert_eq!(fs::read_to_string(sandbox.path("requeued")).unwrap(), "requeue 7_1\n");
+}
+
+/// The task of Airflow in the place of Airflow.
+fn airflow_task(sandbox: &Sandbox, index: u32) -> Command {
+    sandbox.write("task.py", AIRFLOW);
+    let _ = symlink(ROLLFIT, sandbox.path("rollfit"));
+    let mut command = sandbox.in_clean_environment("python3");
+    command.args(["-B", "task.py", "rollfit.toml", &index.to_string()]);
+    command.env("PYTHONPATH", root().join("deploy/airflow"));
+    command.env("PATH", format!("{}:{}", sandbox.dir().display(), std::env::var("PATH").unwrap()));
+    command
+}
+
+#[test]
+fn the_tasks_of_airflow_do_the_job_and_say_whether_a_retry_helps() {
+    let sandbox = Sandbox::new();
+    let Some(wrong) = answer(&mut airflow_task(&sandbox, 0)) else { return };
+    wrong.exits(1).says(&["AirflowFailException: shard 0/2: the configuration is wrong (exit code 2)"]);
+    let sandbox = Sandbox::imported(&["eurusd", "usdjpy"], &["2017-01"]);
+    for index in [0, 1] {
+        Answer::from_command(airflow_task(&sandbox, index)).exits(0).says(&["from ROLLFIT_SHARD"]);
+    }
+    sandbox.run(&["verify", "--quick"]).exits(0).says(&["2 verified"]);
+    fs::remove_dir_all(sandbox.path("fx")).unwrap();
+    Answer::from_command(airflow_task(&sandbox, 1))
+        .exits(1)
+        .says(&["AirflowException: shard 1/2: exit code 3"]);
+}
+
+/// Airflow stops a task by SIGTERM, which is an exception in it.
+#[test]
+fn a_task_of_airflow_that_is_stopped_lets_the_partition_in_progress_finish() {
+    let job = SlowJob::new();
+    if answer(Command::new("python3").arg("--version")).is_none() {
+        return;
+    }
+    let mut running = Running::start(airflow_task(&job.sandbox, 0));
+    running.wait_for_stage("write");
+    signal(&running, "TERM");
+    running.wait_for_words("finishing the partitions in progress");
+    running.finish().exits(1).says(&["AirflowException: stopped"]);
+    let finished =
+        ["2017-01", "2017-02", "2017-03"].iter().filter(|month| job.sandbox.part("slow", month).exists());
+    assert_eq!(finished.count(), 1);
+}
+
+#[test]
+fn the_container_ends_by_a_signal_that_rollfit_hears_and_has_no_rights() {
+    let file = deployed("Dockerfile");
+    let lines: Vec<&str> = file.lines().collect();
+    for line in ["STOPSIGNAL SIGTERM", "USER 10001", "ENTRYPOINT [\"rollfit\"]"] {
+        assert!(lines.contains(&line), "{line}");
+    }
+    let toolchain = fs::read_to_string(root().join("rust-toolchain.toml")).unwrap();
+    let version = toolchain.split('"').nth(1).unwrap();
+    assert!(
+        file.contains(&format!("FROM rust:{version}-"))
+            && file.contains(&format!("RUSTUP_TOOLCHAIN={version}"))
+    );
+}
