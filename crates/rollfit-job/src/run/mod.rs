@@ -3,6 +3,7 @@
 
 mod done;
 mod monitor_loop;
+mod one;
 mod order;
 mod partition;
 mod queue;
@@ -12,6 +13,7 @@ mod worker_pool;
 
 use std::time::Duration;
 
+pub use self::one::{OneRun, run_one};
 pub(crate) use self::partition::{Runner, bug};
 use self::queue::Queue;
 pub(crate) use self::settled::{Appended, Settled};
