@@ -11,7 +11,6 @@ use crate::features::FeatureEngine;
 use crate::partition::Partition;
 use crate::pending::PendingRows;
 use crate::stop_signal::StopSignal;
-use crate::store::{Found, HoldingMark, Look, StoreError};
 
 /// How often a partition that another runner has is looked at.
 const HELD_PAUSE: Duration = Duration::from_millis(200);
@@ -31,8 +30,8 @@ pub struct OneRun {
     pub source_reads: u64,
 }
 
-/// Does one partition on this thread, again where a fault may pass; one that another runner has is waited for at most `lock_wait_s`. What
-/// that one has written by then is not read again.
+/// Does one partition on this thread, again where a fault may pass; one that another runner has is waited for at most `lock_wait_s`, and its
+/// source is then read: that one may have read an older one.
 pub fn run_one(
     job: &Job<'_>,
     partition: &Partition,
@@ -56,19 +55,16 @@ pub fn run_one(
 impl Runner<'_> {
     fn settle_one(&self, partition: &Partition, lane: &Lane) -> Tried {
         let mut engine = FeatureEngine::new(self.job.config);
+        let lock_wait = self.job.config.run.lock_wait;
         let mut held_since: Option<Instant> = None;
         loop {
             let tried = self.try_partition(0, partition, &mut engine, lane);
-            if !matches!(tried.outcome, Outcome::Held(_)) {
-                return tried;
-            }
-            let lock_wait = self.job.config.run.lock_wait;
-            if held_since.is_some_and(|since| since.elapsed() >= lock_wait) {
+            let is_held = matches!(tried.outcome, Outcome::Held(_));
+            if !is_held || held_since.is_some_and(|since| since.elapsed() >= lock_wait) {
                 return tried;
             }
             let since = *held_since.get_or_insert_with(Instant::now);
-            let before = self.mark(partition);
-            while self.is_held_now(partition) {
+            while during(Activity::Waiting, || self.is_still_held(partition)) {
                 if since.elapsed() >= lock_wait {
                     return tried;
                 }
@@ -77,33 +73,6 @@ impl Runner<'_> {
                     return Tried { outcome: Outcome::Abandoned, ..tried };
                 }
             }
-            if self.is_written_since(partition, &before) {
-                return Tried { outcome: Outcome::WrittenByOther, ..tried };
-            }
         }
-    }
-
-    fn is_held_now(&self, partition: &Partition) -> bool {
-        during(Activity::Waiting, || self.is_still_held(partition))
-    }
-
-    /// The mark on what there is of a partition; an error where that cannot be asked, which the next attempt has too.
-    fn mark(&self, partition: &Partition) -> Result<Option<HoldingMark>, StoreError> {
-        let asked = || self.job.sink.marks(std::slice::from_ref(partition));
-        during(Activity::Querying, asked).map(|mut marks| marks.pop().flatten())
-    }
-
-    /// Whether there are features of our definition by now that were committed after `before` was noted.
-    fn is_written_since(
-        &self,
-        partition: &Partition,
-        before: &Result<Option<HoldingMark>, StoreError>,
-    ) -> bool {
-        let (Ok(before), Ok(now)) = (before, self.mark(partition)) else { return false };
-        if now.is_none() || now == *before {
-            return false;
-        }
-        let look = during(Activity::Querying, || self.job.sink.look(partition));
-        matches!(look, Ok(Look::Free(Found::Ours(receipt))) if receipt.definition == self.definition)
     }
 }
