@@ -47,7 +47,11 @@ pub fn run_one(
     let Lap { wall, cpu, trips, locked_by } = activity::lap();
     let ended = runner.started.elapsed();
     let spent = Spent { begun: Duration::ZERO, ended, wall, cpu, trips, locked_by };
-    observer.ended(Try { worker: 0, partition, attempt }, &outcome, &spent);
+    let at = Try { worker: 0, partition, attempt };
+    observer.ended(at, &outcome, &spent);
+    if let Some(pending) = &pending {
+        observer.pending(at, pending);
+    }
     let retries = runner.done.totals().retries;
     OneRun { outcome, pending, retries, spent, source_reads: runner.done.source_reads() }
 }
