@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|polyfit|python|comparison|postgres|
-# layouts|seconds_of_a_run|append|far|production|follow|sampling|causes|workers|eta|auto|machines|walkthrough]..., all by default.
+# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|polyfit|python|engines|comparison|
+# postgres|layouts|seconds_of_a_run|append|far|production|follow|sampling|causes|workers|eta|auto|machines|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
 # for `fuzz`, a C compiler for `causes`, `workers`, `eta` and `auto`, PostgreSQL's server programs for these, `machines`, `postgres`, `layouts`, `append`,
 # `far`, `production`, `follow` and `sampling`, and below ROLLFIT_BENCH_DIR (target/bench) 20 GB of free space for `workload`, `follow`,
@@ -15,7 +15,7 @@ dir=$(realpath -m "${ROLLFIT_BENCH_DIR:-target/bench}")
 rollfit=$(realpath -m "${ROLLFIT_BENCH_COMMAND:-target/release/rollfit}")
 # Records of these runs are no records of the user's.
 export ROLLFIT_STATE_DIR=$dir/state
-wanted=${*:-kernel rivals fuzz import files compression workload many polyfit python comparison postgres layouts seconds_of_a_run append far production follow sampling causes workers eta auto machines walkthrough}
+wanted=${*:-kernel rivals fuzz import files compression workload many polyfit python engines comparison postgres layouts seconds_of_a_run append far production follow sampling causes workers eta auto machines walkthrough}
 
 heading() { printf '\n## %s\n\n' "$*"; }
 
@@ -182,6 +182,14 @@ python() {
     python_with_rollfit
     NUMBA_NUM_THREADS=1 POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 RAYON_NUM_THREADS=1 \
         "$python" -B benches/rivals/from_python.py --closes "$shared/data/m1"
+}
+
+# docs/many-machines.md: what a task of Ray and Dask costs.
+engines() {
+    heading "a task of Ray and of Dask that finds its partition done (medians)"
+    python_with_rollfit
+    "$python" -m pip install --quiet --disable-pip-version-check --requirement crates/rollfit-python/tests/requirements/engines.txt
+    "$python" -B benches/engines.py
 }
 
 # docs/comparison.md: a numba script and rollfit given the same tasks.

@@ -37,6 +37,16 @@ $here/environment.sh newest || {
 }
 export PATH=$newest:$PATH
 
+step "Ray and Dask, for the tests that need them"
+engines=$here/tests/requirements/engines.txt
+if ! cmp -s $engines "$made/newest/engines.txt"; then
+    if pip "$newest" install --no-deps --requirement $engines; then
+        cp $engines "$made/newest/engines.txt"
+    else
+        echo "skipped: tests on Ray and Dask, which cannot be installed here"
+    fi
+fi
+
 # For those who work on it.
 if [ $# -gt 0 ]; then
     cd $here

@@ -167,7 +167,7 @@ const LEFT: u8 = 2;
 
 /// Whether a run has begun, or its caller has left before.
 #[derive(Debug, Default)]
-struct Phase(AtomicU8);
+pub(crate) struct Phase(AtomicU8);
 
 impl Phase {
     fn move_on(&self, to: u8) -> bool {
@@ -175,12 +175,12 @@ impl Phase {
     }
 
     /// The run begins; whether its caller is still there.
-    fn begin(&self) -> bool {
+    pub(crate) fn begin(&self) -> bool {
         self.move_on(RUNNING)
     }
 
     /// The caller leaves, unless the run has begun; whether it has left.
-    fn leave(&self) -> bool {
+    pub(crate) fn leave(&self) -> bool {
         self.move_on(LEFT)
     }
 }
@@ -339,7 +339,7 @@ impl Watch<'_> {
 }
 
 /// A panic of the job, which is a bug.
-fn bug(panic: &(dyn Any + Send)) -> Failure {
+pub(crate) fn bug(panic: &(dyn Any + Send)) -> Failure {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
     Failure::failed(format!("a bug in rollfit ended the run: {text}; please report it"))

@@ -47,6 +47,8 @@ pub struct Failure {
     pub(crate) exit: Exit,
     /// Whether a store is the cause.
     is_of_store: bool,
+    /// Whether trying again can help.
+    may_pass: bool,
     /// What went wrong, and notes below it.
     lines: Vec<String>,
 }
@@ -62,6 +64,11 @@ impl Failure {
         self.is_of_store
     }
 
+    /// Whether trying again can help: a store is away or busy, or another runner is at work.
+    pub fn may_pass(&self) -> bool {
+        self.may_pass
+    }
+
     /// What went wrong, and notes below it; safe to print.
     pub fn lines(&self) -> &[String] {
         &self.lines
@@ -75,6 +82,24 @@ impl Failure {
         Self::new(Exit::Failed, &message.to_string())
     }
 
+    /// What trying again later can help against.
+    pub(crate) fn passing(message: impl std::fmt::Display) -> Self {
+        Self { may_pass: true, ..Self::failed(message) }
+    }
+
+    /// The same as an error because a store cannot be reached.
+    #[must_use]
+    pub(crate) fn as_unreachable(self) -> Self {
+        self.with_exit(Exit::Unreachable)
+    }
+
+    /// The same without these words of a command line, which nobody has typed.
+    #[must_use]
+    pub(crate) fn without(mut self, words: &str) -> Self {
+        self.lines.iter_mut().for_each(|line| *line = line.replace(words, ""));
+        self
+    }
+
     pub(crate) fn skipped(message: impl std::fmt::Display) -> Self {
         Self::new(Exit::Skipped, &message.to_string())
     }
@@ -85,12 +110,12 @@ impl Failure {
     }
 
     fn new(exit: Exit, message: &str) -> Self {
-        Self { exit, is_of_store: false, lines: vec![foreign::message(message).into_owned()] }
+        Self { exit, is_of_store: false, may_pass: false, lines: vec![foreign::message(message).into_owned()] }
     }
 
     /// The error with everything that led to it.
     fn from_error(exit: Exit, error: &dyn std::error::Error) -> Self {
-        Self { exit, is_of_store: false, lines: vec![error_chain(error)] }
+        Self { exit, is_of_store: false, may_pass: false, lines: vec![error_chain(error)] }
     }
 
     /// The same with another exit code.
@@ -120,7 +145,7 @@ impl From<ConfigError> for Failure {
     /// The notes of a configuration's error have lines of their own.
     fn from(error: ConfigError) -> Self {
         let lines = error.to_string().lines().map(|line| foreign::message(line).into_owned()).collect();
-        Self { exit: Exit::Usage, is_of_store: false, lines }
+        Self { exit: Exit::Usage, is_of_store: false, may_pass: false, lines }
     }
 }
 
@@ -130,7 +155,8 @@ impl From<StoreError> for Failure {
             Fault::Unreachable => Exit::Unreachable,
             Fault::Transient | Fault::Permanent => Exit::Failed,
         };
-        Self { is_of_store: true, ..Self::from_error(exit, &error) }
+        let may_pass = error.fault() != Fault::Permanent;
+        Self { is_of_store: true, may_pass, ..Self::from_error(exit, &error) }
     }
 }
 

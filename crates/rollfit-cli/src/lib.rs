@@ -1,5 +1,5 @@
 //! The command `rollfit`, as a library so that other front ends can run it: [`run`] parses arguments, runs the command, prints an
-//! error with its causes once, and returns the exit code that says how it went. [`EmbeddedRun`] and [`RunAnalysis`] are for
+//! error with its causes once, and returns the exit code that says how it went. [`EmbeddedRun`], [`PartitionTask`] and [`RunAnalysis`] are for
 //! programs that do something else too: they set nothing for the process, print nothing, and return what happened.
 
 mod args;
@@ -20,6 +20,7 @@ mod metrics_file;
 mod open;
 mod open_stores;
 mod output;
+mod partition_task;
 mod paths;
 mod pending_rows;
 mod poll_interval;
@@ -32,6 +33,7 @@ mod share;
 mod signals;
 mod state_dir;
 mod stores;
+mod task_result;
 mod trace;
 mod typed_time;
 mod view;
@@ -46,6 +48,8 @@ pub use crate::embedded_run::{EmbeddedRun, FinishedRun, RunCaller, RunPicture};
 pub use crate::exit::{Exit, Failure};
 pub use crate::logging::LogMessage;
 pub use crate::open_stores::OpenStores;
+pub use crate::partition_task::{PartitionTask, TaskPartition};
+pub use crate::task_result::{TaskEnd, TaskOutcome, TaskResult, summarize};
 
 /// Runs the command that `arguments` asks for, the name of the program first, and returns its exit code. Sets the process's
 /// logging, signal handlers, panic hook and limits: a process calls it once, and does nothing else.

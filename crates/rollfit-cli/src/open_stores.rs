@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rollfit_job::Job;
-use rollfit_job::config::JobConfig;
+use rollfit_job::config::{JobConfig, Keys};
+use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::patience::patiently;
+use rollfit_job::runners::Shard;
 use rollfit_job::store::{Purpose, Sink, Source};
 use rollfit_job::watch::Machine;
 
 use crate::args::ConfigArguments;
 use crate::exit::Failure;
 use crate::machine;
-use crate::open;
-use crate::stores::Stores;
+use crate::open::{self, planned};
+use crate::partition_task::TaskPartition;
+use crate::stores::{self, Stores};
 
 /// A configuration whose stores are open to be read.
 pub struct OpenStores {
@@ -38,12 +42,69 @@ impl OpenStores {
     /// # Errors
     /// Where the command fails too.
     pub fn open(config: impl Into<PathBuf>) -> Result<Self, Failure> {
-        let config = std::path::absolute(config.into())
+        Self::open_for(config.into(), Purpose::Read)
+    }
+
+    /// The same, for one who writes features too.
+    ///
+    /// # Errors
+    /// Where `rollfit run` fails too.
+    pub fn open_to_write(config: impl Into<PathBuf>) -> Result<Self, Failure> {
+        let open = Self::open_for(config.into(), Purpose::Write)?;
+        stores::opened(patiently(|| open.sink.check_version()))?;
+        Ok(open)
+    }
+
+    fn open_for(config: PathBuf, purpose: Purpose) -> Result<Self, Failure> {
+        let config = std::path::absolute(config)
             .map_err(|error| Failure::usage(format!("cannot find the configuration: {error}")))?;
         let config = open::config(&ConfigArguments { config })?;
-        let stores = Stores::open(&config, Purpose::Read)?;
+        let stores = Stores::open(&config, purpose)?;
         let (source, sink) = (stores.source(), stores.sink());
         Ok(Self { config, source, sink, machine: machine::here() })
+    }
+
+    /// The partitions of the job that `only` selects, all without any, in the order of a plan; of those the share that is asked for.
+    ///
+    /// # Errors
+    /// Where there is no plan, or `only` selects none.
+    pub fn partitions(&self, only: &[Selector], shard: Option<Shard>) -> Result<Vec<Partition>, Failure> {
+        let planned = planned(&self.config, self.source.as_ref(), self.sink.as_ref(), only);
+        let mut partitions = planned.map_err(Failure::from).map_err(|failure| failure.without("--only "))?;
+        if let Some(shard) = shard {
+            partitions.retain(|partition| shard.owns(&self.sink.output(partition)));
+        }
+        Ok(partitions)
+    }
+
+    /// The partition that a caller means, if the job has it.
+    pub(crate) fn partition(&self, partition: &TaskPartition) -> Result<Partition, Failure> {
+        match partition {
+            TaskPartition::Named(selector) if selector.month.is_none() => Err(Failure::usage(format!(
+                "`{selector}` is a key; name one partition of it, such as \"{selector}:2017-01\""
+            ))),
+            TaskPartition::Named(selector) => {
+                let found = self.partitions(std::slice::from_ref(selector), None)?;
+                found.into_iter().next().ok_or_else(|| Failure::usage(format!("{selector}: no such partition")))
+            }
+            TaskPartition::Planned(partition) => self.check_planned(partition).map(|()| partition.clone()),
+        }
+    }
+
+    /// Checks cheaply that a partition of a plan is one of this configuration: the plan may have been made with another.
+    fn check_planned(&self, partition: &Partition) -> Result<(), Failure> {
+        let (config, month) = (&self.config, partition.period.month());
+        let is_listed = match &config.keys {
+            Keys::Listed(keys) => keys.contains(&partition.key),
+            Keys::All => true,
+        };
+        let is_within = config.from.is_none_or(|from| from <= month) && config.to.is_none_or(|to| month <= to);
+        if is_listed && is_within {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{partition}: no such partition in the configuration that this process reads; was it planned with another one?"
+        )))
     }
 
     /// The job.

@@ -7,7 +7,7 @@ use crate::partition::Partition;
 use crate::store::Source;
 
 /// The rows of one series that another series lacks, of the series that loses the largest share.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct JoinLoss {
     /// The series that loses rows.
     pub series: String,

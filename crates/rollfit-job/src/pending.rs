@@ -50,7 +50,7 @@ impl Pending {
 }
 
 /// The pending rows of a partition, and what they wait for.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct PendingRows {
     /// How many, of all series.
     pub rows: u64,

@@ -5,7 +5,7 @@
 use pyo3::exceptions::{PyException, PyUserWarning, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyCFunction, PyDict, PyTuple, PyType};
 use rollfit_cli::{Exit, Failure};
 
 /// The module that users find the exceptions in.
@@ -28,6 +28,9 @@ pub(crate) enum ErrorKind {
     Warning,
 }
 
+/// The attribute of an exception that says something else about trying again than its class.
+const RETRY: &str = "_retry";
+
 static CLASSES: PyOnceLock<Vec<Py<PyType>>> = PyOnceLock::new();
 
 impl ErrorKind {
@@ -42,7 +45,8 @@ impl ErrorKind {
                 "RollfitError",
                 Some(Exit::Failed),
                 "What rollfit could not do. The message is the command's: what happened, where, what to do.\n\n\
-                 `exit_code` is what the command would have ended with.",
+                 `exit_code` is what the command would have ended with. `retry` says whether trying again can help: a store is away or busy, or \
+                 another runner is at work.",
             ),
             Self::Config => (
                 "ConfigError",
@@ -57,7 +61,7 @@ impl ErrorKind {
             Self::Unreachable => (
                 "StoreUnreachableError",
                 Some(Exit::Unreachable),
-                "There is no connection to a store. Trying again later may help.",
+                "There is no connection to a store. Trying again later may help, and `retry` is True.",
             ),
             Self::Partition => (
                 "PartitionError",
@@ -93,6 +97,9 @@ impl ErrorKind {
         if let Some(exit) = exit {
             names.set_item("exit_code", u8::from(exit))?;
         }
+        if matches!(self, Self::Other | Self::Unreachable) {
+            names.set_item("retry", retry_property(py, self == Self::Unreachable)?)?;
+        }
         if self == Self::Partition {
             names.set_item("report", py.None())?;
         }
@@ -124,15 +131,39 @@ impl ErrorKind {
     }
 }
 
-/// The exception for what a command failed with: its lines, with the class of its cause.
-pub(crate) fn from_failure(failure: &Failure) -> PyErr {
-    let kind = match failure.exit() {
+/// The property `retry`, which is `usually` this. No attribute of the class, since Ray raises an instance of a class of its own, made of this one
+/// and one whose instances look up in the exception what neither class has.
+fn retry_property(py: Python<'_>, usually: bool) -> PyResult<Bound<'_, PyAny>> {
+    let get = move |arguments: &Bound<'_, PyTuple>, _: Option<&Bound<'_, PyDict>>| -> PyResult<bool> {
+        arguments.get_item(0)?.getattr(RETRY).map_or(Ok(usually), |retry| retry.extract())
+    };
+    let get = PyCFunction::new_closure(py, Some(c"retry"), Some(c"Whether trying again can help."), get)?;
+    py.import("builtins")?.getattr("property")?.call1((get,))
+}
+
+/// The kind of exception for what a command failed with: that of its cause.
+pub(crate) fn kind_of(failure: &Failure) -> ErrorKind {
+    match failure.exit() {
         Exit::Usage => ErrorKind::Config,
         Exit::Unreachable => ErrorKind::Unreachable,
         _ if failure.is_of_store() => ErrorKind::Store,
         _ => ErrorKind::Other,
-    };
-    kind.error(failure.lines().join("\n"))
+    }
+}
+
+/// The exception for what a command failed with: its lines, with the class of its cause.
+pub(crate) fn from_failure(failure: &Failure) -> PyErr {
+    error_of_kind(kind_of(failure), failure)
+}
+
+/// An exception of this kind for what a command failed with. What the class says of `retry` holds unless this failure is another case.
+pub(crate) fn error_of_kind(kind: ErrorKind, failure: &Failure) -> PyErr {
+    let error = kind.error(failure.lines().join("\n"));
+    if failure.may_pass() && kind != ErrorKind::Unreachable {
+        // An exception takes any attribute, and is pickled with it.
+        let _ = Python::attach(|py| error.value(py).setattr(RETRY, true));
+    }
+    error
 }
 
 /// Adds the exceptions to the module.

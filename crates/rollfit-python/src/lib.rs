@@ -27,6 +27,8 @@ mod _rollfit {
     use crate::stream::Stream;
     #[pymodule_export]
     use crate::table::Table;
+    #[pymodule_export]
+    use crate::task::{JobPartition, PartitionResult, close, partitions, run_partition, summarize};
 
     #[pymodule_init]
     fn add_made_at_import(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -54,3 +56,4 @@ mod run;
 mod spec;
 mod stream;
 mod table;
+mod task;

@@ -223,7 +223,8 @@ pub(crate) struct Summary {
     peak_memory_bytes: Option<u64>,
 }
 
-fn peak_memory_bytes() -> Option<u64> {
+/// The most memory that this process ever held; none if the system does not report it.
+pub(crate) fn peak_memory_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
@@ -246,7 +247,7 @@ struct PartitionPending {
 }
 
 impl Summary {
-    fn new(report: &RunReport, share: Option<Share>, no_help: bool, took: Duration) -> Self {
+    pub(crate) fn new(report: &RunReport, share: Option<Share>, no_help: bool, took: Duration) -> Self {
         let mut summary = Self {
             shard: share,
             partitions: report.own_partitions,
@@ -266,6 +267,11 @@ impl Summary {
         summary.pending = told_pending(report);
         summary.rows_per_second = summary.rows as f64 / summary.seconds.max(1e-9);
         summary
+    }
+
+    /// The same with the memory of the processes that did it, where that was not this one.
+    pub(crate) fn with_peak_memory(self, peak_memory_bytes: Option<u64>) -> Self {
+        Self { peak_memory_bytes, ..self }
     }
 
     /// Adds what was written of a partition, whoever's it is.

@@ -8,6 +8,7 @@ mod done;
 mod first_look;
 mod monitor_loop;
 mod noted_marks;
+mod one;
 mod order;
 mod partition;
 mod queue;
@@ -18,6 +19,7 @@ mod worker_pool;
 
 use std::time::Duration;
 
+pub use self::one::{OneRun, run_one};
 pub(crate) use self::partition::{Runner, bug};
 use self::queue::Queue;
 pub(crate) use self::settled::{Appended, Settled};

@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyString};
 use rollfit_cli::{EmbeddedRun, Failure, FinishedRun};
 
-use self::caller::{Display, PythonCaller};
+pub(crate) use self::caller::{Display, PythonCaller};
 pub(crate) use self::report::{PartitionProblem, RunReport};
 use crate::error::{ErrorKind, from_failure};
 
@@ -144,23 +144,8 @@ impl Options {
         path.into_iter().for_each(|path| self.add(name, path.as_os_str()));
     }
 
-    /// Adds a text or several. None at all would mean all of them to the command.
-    fn add_each(&mut self, name: &str, texts: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
-        let Some(texts) = texts else { return Ok(()) };
-        let texts: Vec<String> = match texts.cast::<PyString>() {
-            Ok(text) => vec![text.extract()?],
-            Err(_) => texts.try_iter().and_then(|each| each.map(|text| text?.extract()).collect()).map_err(
-                |_: PyErr| {
-                    PyTypeError::new_err(format!("{name} takes a text or a list of texts, not {texts}"))
-                },
-            )?,
-        };
-        if texts.is_empty() && name == "only" {
-            return Err(
-                ErrorKind::Config.error("only is empty, which selects no partition; pass None for all")
-            );
-        }
-        texts.iter().for_each(|text| self.add(&format!("--{name}"), text.as_ref()));
+    fn add_each(&mut self, name: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        texts(name, given)?.iter().for_each(|text| self.add(&format!("--{name}"), text.as_ref()));
         Ok(())
     }
 
@@ -179,4 +164,20 @@ impl Options {
         self.add("--workers", text.as_ref());
         Ok(())
     }
+}
+
+/// A text or several, of the argument of this name; none where it is missing. None at all would mean all partitions to the command.
+pub(crate) fn texts(name: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<Vec<String>> {
+    let Some(given) = given else { return Ok(Vec::new()) };
+    if let Ok(text) = given.cast::<PyString>() {
+        return Ok(vec![text.extract()?]);
+    }
+    let texts = given.try_iter().and_then(|each| each.map(|text| text?.extract()).collect());
+    let texts: Vec<String> = texts.map_err(|_: PyErr| {
+        PyTypeError::new_err(format!("{name} takes a text or a list of texts, not {given}"))
+    })?;
+    if texts.is_empty() && name == "only" {
+        return Err(ErrorKind::Config.error("only is empty, which selects no partition; pass None for all"));
+    }
+    Ok(texts)
 }

@@ -27,6 +27,16 @@ except rollfit.PartitionError as error:
     failed: list[str] = [problem.key for problem in error.report.failures] if error.report else []
 except rollfit.RollfitError as error:
     code: int = error.exit_code
+ends: dict[rollfit.Partition, rollfit.PartitionResult | BaseException | None] = {}
+for partition in sorted(rollfit.partitions("rollfit.toml", shard=(0, 8))):
+    try:
+        ends[partition] = rollfit.run_partition("rollfit.toml", partition, replace="shrunk")
+    except rollfit.RollfitError as failure:
+        ends[partition] = failure
+        may_help: bool = failure.retry
+written: int = rollfit.summarize(ends).written
+rollfit.close()
+
 page: str = rollfit.analyze("rollfit.toml").to_html()
 
 dataset: rollfit.Dataset = rollfit.open("rollfit.toml")

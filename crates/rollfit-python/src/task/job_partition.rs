@@ -1,0 +1,70 @@
+//! [`JobPartition`]: a partition of a job, as Python sees it.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::period::Period;
+
+use crate::error::ErrorKind;
+
+/// A partition of a job: one key in one calendar month (UTC). Made by `rollfit.partitions`; sorts by key and month.
+#[pyclass(frozen, eq, ord, name = "Partition", module = "rollfit")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct JobPartition(Partition);
+
+impl JobPartition {
+    pub(crate) fn new(partition: Partition) -> Self {
+        Self(partition)
+    }
+
+    pub(crate) fn partition(&self) -> &Partition {
+        &self.0
+    }
+}
+
+#[pymethods]
+impl JobPartition {
+    /// What the series belong to, such as `"eurusd"`.
+    #[getter]
+    fn key(&self) -> &str {
+        &self.0.key
+    }
+
+    /// The calendar month (UTC), such as `"2017-01"`.
+    #[getter]
+    fn month(&self) -> String {
+        self.0.period.to_string()
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<Partition {}>", self.0)
+    }
+
+    /// The same in every process, as engines need it that send partitions around.
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.0.hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
+        let parts = (slf.get().key(), slf.get().month());
+        Ok((slf.get_type().getattr("_from_parts")?, parts.into_pyobject(slf.py())?))
+    }
+
+    #[staticmethod]
+    #[pyo3(name = "_from_parts")]
+    fn from_parts(key: &str, month: &str) -> PyResult<Self> {
+        let wrong = |what: &str| ErrorKind::Config.error(format!("{key:?}, {month:?} is no partition: {what}"));
+        let selector: Selector = format!("{key}:{month}").parse().map_err(|error| wrong(&format!("{error}")))?;
+        let month = selector.month.ok_or_else(|| wrong("it has no month"))?;
+        Ok(Self(Partition::new(selector.key, Period::Month(month))))
+    }
+}
