@@ -21,8 +21,8 @@ use super::timeline::{LaneSlice, TimelinePoint};
 use super::tuning::EARLIER_RUNS_MOST;
 use super::worker_line::WorkerLine;
 use super::{
-    causes, estimate_vs_observed, eta_vs_observed, headline, not_limit, resources, run_summary, scaling,
-    timeline, worker_line,
+    causes, estimate_vs_observed, eta_vs_observed, headline, not_limit, observed, resources, run_summary,
+    scaling, timeline, worker_line,
 };
 
 /// The format of the JSON document.
@@ -73,6 +73,9 @@ pub struct Analysis {
     pub early: Option<Early>,
     /// The resources that are known not to limit the run.
     pub not_limits: Vec<NotLimit>,
+    /// The most runners that were at work on the store beside this one; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_runners: Option<u32>,
     /// How long partitions took; none where none was written.
     pub durations: Option<Durations>,
     /// A line for each worker.
@@ -116,6 +119,7 @@ impl Analysis {
             no_estimate,
             early: no_estimate.and_then(|_| Early::from_record(record)),
             not_limits: not_limit::not_limits(record, facts, &causes),
+            other_runners: observed::other_runners(record),
             durations: Durations::from_record(record),
             worker_lines: worker_line::worker_lines(record),
             memory_shortage: MemoryShortage::from_record(record),

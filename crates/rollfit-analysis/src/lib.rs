@@ -18,6 +18,7 @@ mod eta;
 mod eta_vs_observed;
 mod fitted;
 mod headline;
+mod joined;
 mod limit;
 mod memory_shortage;
 mod network;
@@ -65,6 +66,12 @@ pub use self::durations::Durations;
 pub use self::early::{Early, SampledActivity, WorkInProgress, WorkersAllowed};
 pub use self::eta::EtaEstimator;
 pub use self::headline::Headline;
+pub use self::joined::{
+    ClockDisagreement, DuplicateWork, HostLine, Imbalance, JoinError, JoinedLimit, JoinedPoint, JoinedRuns,
+    JoinedSummary, KilledRunner, LaneCell, MoreLimit, MoreMachines, MoreMachinesLine, MoreUnknown,
+    RunnerDigest, RunnerLine, SeenHeldPartition, SharedServer, SlowReason, SlowerHost, TimeGap, TimeShare,
+    TimeUse,
+};
 pub use self::limit::{Capacity, Limit, WorkersLimit};
 pub use self::memory_shortage::MemoryShortage;
 pub use self::no_estimate::NoEstimate;

@@ -69,6 +69,11 @@ pub(super) struct Observed {
     pub(super) lock_holders: BTreeSet<String>,
 }
 
+/// The most runners that were at work on the store beside that of the record; none where no sample says.
+pub(super) fn other_runners(record: &Record) -> Option<u32> {
+    record.samples.iter().filter_map(|sample| sample.store.as_ref()?.other_runners).max()
+}
+
 impl Observed {
     pub(super) fn new(record: &Record) -> Self {
         let mean =

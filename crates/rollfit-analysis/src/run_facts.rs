@@ -7,8 +7,8 @@ use super::concurrency_level::ConcurrencyLevel;
 use super::demand::{Demand, RoundTripTimes, written};
 use super::fitted::{Measured, fitted};
 use super::no_estimate::NoEstimate;
-use super::observed::Observed;
 use super::observed::WaitShare;
+use super::observed::{Observed, other_runners};
 use super::scenario::{Ceilings, Scenario};
 use super::server_cpu::ServerCpuBasis;
 use super::step_series::StepSeries;
@@ -286,6 +286,7 @@ fn scenario(
         workers_measured: measured.iter().map(|level| level.workers).max().unwrap_or(1),
         unseen_above: (server.basis == ServerCpuBasis::Unknown)
             .then(|| measured.iter().map(|level| level.rate * demand.rows).fold(0.0, f64::max)),
+        is_beside_runners: other_runners(record).is_some_and(|runners| runners > 0),
         had: Vec::new(),
         ceilings,
         order: match setting(record, "run.order").and_then(|setting| setting.value.as_deref()) {

@@ -26,6 +26,8 @@ pub(super) struct Scenario {
     pub(super) workers_measured: usize,
     /// The rows a second above which a server whose processors are not visible from here may be full; none where they are visible.
     pub(super) unseen_above: Option<f64>,
+    /// Whether other runners were at work on the store: what a change gains they may take.
+    pub(super) is_beside_runners: bool,
     /// For which shares of its time the run had how many workers.
     pub(super) had: Vec<(usize, f64)>,
     /// The workers that sessions, memory and `auto` allow.
@@ -169,8 +171,12 @@ impl Scenario {
         let uncertainty = self.uncertainty * (1.0 - 1.0 / gain.expected).abs().max(UNCERTAINTY_OF_NO_GAIN);
         let gain = widened(gain, uncertainty);
         let gain = at_most(gain, bound);
-        // A server that cannot be seen may be full already.
-        if self.unseen_above.is_some() { Estimate { low: gain.low.min(1.0), ..gain } } else { gain }
+        // A server that cannot be seen may be full already, and what others share may be theirs.
+        if self.unseen_above.is_some() || self.is_beside_runners {
+            Estimate { low: gain.low.min(1.0), ..gain }
+        } else {
+            gain
+        }
     }
 
     /// How many workers there will be, by the likeliest variant.

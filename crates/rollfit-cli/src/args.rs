@@ -206,9 +206,9 @@ pub(crate) struct StatusArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct AnalyzeArguments {
-    /// A run's name, a prefix of it, or the file of its record; without it, the newest run
+    /// A run's name, a prefix of it, or the file of its record; several of one job are analyzed together; without any, the newest run
     #[arg(value_name = "RUN")]
-    pub(crate) run: Option<String>,
+    pub(crate) runs: Vec<String>,
     /// Only runs of this configuration
     #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! A run as a trace that chrome://tracing and Perfetto show: a lane a worker with the partitions it did, and how many
+//! A run, or several, as a trace that chrome://tracing and Perfetto show: a lane a worker with the partitions it did, and how many
 //! workers, rows a second and cores there were over time.
 //!
 //! Invariants: within a partition its activities are laid one after the other in a fixed order, each as long as all of its
@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use rollfit_analysis::JoinedRuns;
 use rollfit_job::activity::Activity;
 use rollfit_job::lock::lock;
 use rollfit_job::record::{Event, Header, PartitionEnd, Record, Sample};
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::exit::Failure;
 use crate::logging;
 use crate::replace::replace_durably;
+use crate::state_dir;
 
 /// Writes the trace of a run when it ends.
 pub(crate) struct TraceFile {
@@ -57,20 +59,70 @@ pub(crate) fn save(record: &Record, path: &Path) -> io::Result<()> {
     replace_durably(path, &trace)
 }
 
+/// Writes the records of several runs as one trace: a process a runner, with the time since the first of them began.
+///
+/// # Errors
+/// When a record cannot be read; within, when the file cannot be written.
+pub(crate) fn save_joined(
+    records: &[PathBuf],
+    joined: &JoinedRuns,
+    path: &Path,
+) -> Result<io::Result<()>, Failure> {
+    let mut trace = Vec::new();
+    let mut writing = begin(&json!({ "runs": joined.runners.len() }), &mut trace);
+    for record in records {
+        let record = state_dir::read(record)?;
+        let at = joined
+            .runners
+            .iter()
+            .position(|line| line.run == record.header.run && line.host == record.header.host);
+        let Some(at) = at else { continue };
+        let line = &joined.runners[at];
+        let began_us = (line.began_s * 1e6).round() as u64;
+        let shard = line.shard.as_ref().map(|shard| format!(" ({shard})")).unwrap_or_default();
+        let name = format!("{}{shard} {}", line.host, line.run);
+        for event in events(&record, &name).map(|event| of_process(event, at + 1, began_us)) {
+            writing = writing.and_then(|is_first| write_event(is_first, &event, &mut trace));
+        }
+    }
+    Ok(writing.and_then(|_| trace.write_all(b"\n]}\n")).and_then(|()| replace_durably(path, &trace)))
+}
+
 /// Writes a record as a trace, an event a line.
 pub(crate) fn write(record: &Record, out: &mut impl Write) -> io::Result<()> {
     let about = json!({ "run": record.header.run, "version": record.header.version });
-    write!(out, "{{\"displayTimeUnit\":\"ms\",\"otherData\":{about},\"traceEvents\":[")?;
-    for (at, event) in events(record).enumerate() {
-        out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
-        serde_json::to_writer(&mut *out, &event)?;
+    let mut is_first = begin(&about, out)?;
+    for event in events(record, &format!("rollfit {}", record.header.run)) {
+        is_first = write_event(is_first, &event, out)?;
     }
     out.write_all(b"\n]}\n")
 }
 
-fn events(record: &Record) -> impl Iterator<Item = Value> {
-    let process = json!({ "ph": "M", "pid": 1, "name": "process_name",
-        "args": { "name": format!("rollfit {}", record.header.run) } });
+/// Writes what comes before the events; the next is the first.
+fn begin(about: &Value, out: &mut impl Write) -> io::Result<bool> {
+    write!(out, "{{\"displayTimeUnit\":\"ms\",\"otherData\":{about},\"traceEvents\":[")?;
+    Ok(true)
+}
+
+/// Writes an event; the next is not the first.
+fn write_event(is_first: bool, event: &Value, out: &mut impl Write) -> io::Result<bool> {
+    out.write_all(if is_first { b"\n" } else { b",\n" })?;
+    serde_json::to_writer(&mut *out, event)?;
+    Ok(false)
+}
+
+/// The same event as one of this process, of a run that began so much later.
+fn of_process(mut event: Value, process: usize, began_us: u64) -> Value {
+    event["pid"] = process.into();
+    if let Some(at_us) = event.get("ts").and_then(Value::as_u64) {
+        event["ts"] = at_us.saturating_add(began_us).into();
+    }
+    event
+}
+
+/// The events of a run, as those of process 1; `name` is what that is called.
+fn events<'a>(record: &'a Record, name: &str) -> impl Iterator<Item = Value> + use<'a> {
+    let process = json!({ "ph": "M", "pid": 1, "name": "process_name", "args": { "name": name } });
     let workers = record.partitions.iter().map(|end| end.worker + 1).max().unwrap_or(0);
     std::iter::once(process)
         .chain((0..workers).map(lane))

@@ -7,6 +7,7 @@
 
 mod absurd_records;
 mod analyze;
+mod analyze_joined;
 mod bad_config;
 mod bad_source;
 mod bars;

@@ -103,6 +103,13 @@ pub struct Header {
     pub settings: Vec<Setting>,
 }
 
+impl Header {
+    /// When the run began by its host's clock, in microseconds since 1970; none where [`Header::started`] is no instant.
+    pub fn started_us(&self) -> Option<i64> {
+        self.started.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond)
+    }
+}
+
 /// How a partition ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PartitionEnd {

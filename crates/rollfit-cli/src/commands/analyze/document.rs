@@ -1,7 +1,8 @@
 //! [`Document`]: an analysis as headings, paragraphs, lists and tables; a terminal and Markdown show the same one.
 
-use rollfit_analysis::Analysis;
+use rollfit_analysis::{Analysis, JoinedRuns};
 
+use super::joined_tables;
 use super::run_now::RunNow;
 use super::tables::{self, Table};
 use super::words::{self, Fact};
@@ -55,6 +56,22 @@ impl Document {
                 blocks.push(Block::Paragraph(words::worth(worth)));
             }
         }
+        Self { blocks }
+    }
+
+    /// All that several records say together.
+    pub(super) fn joined(joined: &JoinedRuns) -> Self {
+        let mut blocks = vec![
+            Block::Headline(words::joined::headline(joined)),
+            Block::Facts(words::joined::brief(joined)),
+        ];
+        let tables = joined_tables::all(joined).into_iter();
+        blocks.extend(tables.map(|(title, table)| Block::Table { title, table }));
+        let over_time = joined_tables::timeline_briefly(joined);
+        if !over_time.rows.is_empty() {
+            blocks.push(Block::Table { title: "The whole over time", table: over_time });
+        }
+        blocks.extend([Block::Heading("The job"), Block::Facts(words::joined::job(joined))]);
         Self { blocks }
     }
 }

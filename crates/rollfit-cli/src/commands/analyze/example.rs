@@ -65,6 +65,7 @@ pub(super) fn of_partitions(partitions: u64, workers: usize) -> Analysis {
             ..RunProgress::default()
         },
         not_limits: not_limits(),
+        other_runners: None,
         durations: Some(durations(&slowest, lanes.len())),
         worker_lines: (0..workers).map(|worker| worker_line(worker, &lanes)).collect(),
         estimate_vs_observed: Some(estimate_vs_observed()),
@@ -260,6 +261,7 @@ pub(super) fn bare() -> Analysis {
         no_estimate: Some(NoEstimate::NothingWritten),
         early: None,
         not_limits: Vec::new(),
+        other_runners: None,
         durations: None,
         worker_lines: Vec::new(),
         memory_shortage: None,

@@ -5,6 +5,8 @@ mod document;
 #[cfg(test)]
 mod example;
 mod html;
+mod joined;
+mod joined_tables;
 mod markdown;
 mod run_analysis;
 mod run_now;
@@ -13,7 +15,7 @@ mod terminal;
 mod words;
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rollfit_analysis::Analysis;
 use rollfit_job::record::{Header, PartitionOutcome, Record};
@@ -28,7 +30,11 @@ use crate::state_dir::{self, RunFile, StateDir};
 use crate::{output, trace};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Result<Exit, Failure> {
-    let (record, analysis, now) = load(arguments.run.as_deref().map(Path::new), arguments.config.as_deref())?;
+    let files = joined::files(&arguments.runs)?;
+    if files.len() > 1 {
+        return joined::run(global, arguments, &files);
+    }
+    let (record, analysis, now) = load(files.first().map(PathBuf::as_path), arguments.config.as_deref())?;
     if let Some(file) = &arguments.trace {
         written("--trace", file, trace::save(&record, file))?;
     }
@@ -49,15 +55,21 @@ fn load(run: Option<&Path>, config: Option<&Path>) -> Result<(Record, Analysis, 
     };
     let record = state_dir::read(&path)?;
     let now = RunNow::new(&path, &record);
-    if record.header.follows.is_some() {
-        let run = &record.header.run;
-        return Err(Failure::usage(format!(
-            "{run} is the record of a follower: it waits for rows, and nothing limits it that could be analyzed; `rollfit status \
-             {run}` shows what it did"
-        )));
-    }
+    not_a_follower(&record)?;
     let analysis = Analysis::new(&record, &earlier(&state, &record));
     Ok((record, analysis, now))
+}
+
+/// An error where a record is a follower's.
+fn not_a_follower(record: &Record) -> Result<(), Failure> {
+    if record.header.follows.is_none() {
+        return Ok(());
+    }
+    let run = &record.header.run;
+    Err(Failure::usage(format!(
+        "{run} is the record of a follower: it waits for rows, and nothing limits it that could be analyzed; `rollfit status \
+         {run}` shows what it did"
+    )))
 }
 
 fn written(flag: &str, file: &Path, written: io::Result<()>) -> Result<(), Failure> {

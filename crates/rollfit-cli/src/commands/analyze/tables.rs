@@ -37,7 +37,7 @@ pub(super) const fn number(heading: &'static str) -> Column {
 }
 
 impl Table {
-    fn new<'a, T: 'a>(
+    pub(super) fn new<'a, T: 'a>(
         columns: impl Into<Vec<Column>>,
         lines: impl IntoIterator<Item = &'a T>,
         row: impl Fn(&T) -> Vec<String>,
@@ -47,7 +47,7 @@ impl Table {
 }
 
 /// A figure, or the sign that it is not known.
-fn known<T>(figure: Option<T>, told: impl Fn(T) -> String) -> String {
+pub(super) fn known<T>(figure: Option<T>, told: impl Fn(T) -> String) -> String {
     figure.map_or(UNKNOWN.to_owned(), told)
 }
 

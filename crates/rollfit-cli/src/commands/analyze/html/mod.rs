@@ -5,6 +5,9 @@
 //! stays below a megabyte, whatever the number of partitions.
 
 mod chart;
+mod host_lanes;
+mod joined_page;
+mod joined_throughput;
 mod lanes;
 mod page;
 mod slowest;
@@ -15,7 +18,7 @@ mod workers;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use rollfit_analysis::Analysis;
+use rollfit_analysis::{Analysis, JoinedRuns};
 use sha2::{Digest, Sha256};
 
 use super::run_now::RunNow;
@@ -28,6 +31,18 @@ const LANES_EMBEDDED_MAX: usize = 500;
 
 /// The analysis as a file.
 pub(super) fn render(analysis: &Analysis, now: RunNow) -> String {
+    let title = format!("rollfit: run {}", analysis.header.run);
+    whole(&title, &page::body(analysis, now), &data(analysis))
+}
+
+/// Several records as a file.
+pub(super) fn render_joined(joined: &JoinedRuns) -> String {
+    let title = format!("rollfit: {} runners", joined.runners.len());
+    whole(&title, &joined_page::body(joined), &joined_data(joined))
+}
+
+/// A page with its body and its data.
+fn whole(title: &str, body: &Markup, data: &Markup) -> String {
     let markup = html! {
         (DOCTYPE)
         html lang="en" {
@@ -37,12 +52,12 @@ pub(super) fn render(analysis: &Analysis, now: RunNow) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 link rel="icon" href="data:,";
-                title { "rollfit: run " (analysis.header.run) }
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (page::body(analysis, now))
-                (data(analysis))
+                (body)
+                (data)
                 script { (PreEscaped(SCRIPT)) }
             }
         }
@@ -66,7 +81,17 @@ fn data(analysis: &Analysis) -> Markup {
         lanes: if analysis.lanes.len() > LANES_EMBEDDED_MAX { Vec::new() } else { analysis.lanes.clone() },
         ..analysis.clone()
     };
-    let json = serde_json::to_string(&embedded).unwrap_or_default();
+    embedded_data(&serde_json::to_string(&embedded).unwrap_or_default())
+}
+
+/// The same of several records; lanes are in the figure.
+fn joined_data(joined: &JoinedRuns) -> Markup {
+    let mut embedded = joined.clone();
+    embedded.runners.iter_mut().for_each(|line| line.lane = Vec::new());
+    embedded_data(&serde_json::to_string(&embedded).unwrap_or_default())
+}
+
+fn embedded_data(json: &str) -> Markup {
     // In JSON `<` stands in strings alone, where it may be written so; then nothing ends the element early.
     html! { script type="application/json" id="analysis" { (PreEscaped(json.replace('<', "\\u003c"))) } }
 }

@@ -129,11 +129,11 @@ fn rest(analysis: &Analysis) -> Markup {
 }
 
 /// Text in which what is between backticks is code.
-fn prose(text: &str) -> Markup {
+pub(super) fn prose(text: &str) -> Markup {
     html! { @for (is_code, part) in words::parts(text) { @if is_code { code { (part) } } @else { (part) } } }
 }
 
-fn definitions(class: &str, facts: &[Fact]) -> Markup {
+pub(super) fn definitions(class: &str, facts: &[Fact]) -> Markup {
     html! {
         dl class=(class) {
             @for fact in facts {
@@ -143,11 +143,11 @@ fn definitions(class: &str, facts: &[Fact]) -> Markup {
     }
 }
 
-fn folded(title: &str, figures: &Table) -> Markup {
+pub(super) fn folded(title: &str, figures: &Table) -> Markup {
     html! { @if !figures.rows.is_empty() { details { summary { (title) } (table(figures)) } } }
 }
 
-fn table(table: &Table) -> Markup {
+pub(super) fn table(table: &Table) -> Markup {
     let class = |at: usize| table.columns.get(at).filter(|column| column.is_number).map(|_| "number");
     html! {
         @if !table.rows.is_empty() {

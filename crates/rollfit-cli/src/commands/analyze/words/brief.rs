@@ -36,8 +36,21 @@ pub(in super::super) fn brief(analysis: &Analysis, now: RunNow) -> Vec<Fact> {
         facts.extend(analysis.worth.as_ref().and_then(worth_briefly).map(|told| fact("no more", told)));
         facts.extend(server::unseen(analysis));
     }
+    facts.extend(beside_runners(analysis));
     facts.extend(what_to_type(analysis, now));
     facts
+}
+
+/// Other runners on the same store, which take a part of what a change gives.
+fn beside_runners(analysis: &Analysis) -> Option<Fact> {
+    let runners = analysis.other_runners.filter(|&runners| runners > 0)?;
+    let told = plural(runners as usize, "other runner");
+    Some(fact(
+        "runners",
+        format!(
+            "{told} worked on this store: analyze their records together, `rollfit analyze RECORD...`; they may take what a change gains"
+        ),
+    ))
 }
 
 /// What the first remedy gives.

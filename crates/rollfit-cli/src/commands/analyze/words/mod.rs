@@ -10,6 +10,7 @@ mod command;
 mod cores;
 mod early;
 mod finding;
+pub(super) mod joined;
 mod limit;
 mod not_limits;
 mod observation;
