@@ -110,7 +110,12 @@ impl Failure {
     }
 
     fn new(exit: Exit, message: &str) -> Self {
-        Self { exit, is_of_store: false, may_pass: false, lines: vec![foreign::message(message).into_owned()] }
+        Self {
+            exit,
+            is_of_store: false,
+            may_pass: false,
+            lines: vec![foreign::message(message).into_owned()],
+        }
     }
 
     /// The error with everything that led to it.

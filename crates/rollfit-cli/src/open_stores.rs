@@ -85,7 +85,10 @@ impl OpenStores {
             ))),
             TaskPartition::Named(selector) => {
                 let found = self.partitions(std::slice::from_ref(selector), None)?;
-                found.into_iter().next().ok_or_else(|| Failure::usage(format!("{selector}: no such partition")))
+                found
+                    .into_iter()
+                    .next()
+                    .ok_or_else(|| Failure::usage(format!("{selector}: no such partition")))
             }
             TaskPartition::Planned(partition) => self.check_planned(partition).map(|()| partition.clone()),
         }
@@ -98,7 +101,8 @@ impl OpenStores {
             Keys::Listed(keys) => keys.contains(&partition.key),
             Keys::All => true,
         };
-        let is_within = config.from.is_none_or(|from| from <= month) && config.to.is_none_or(|to| month <= to);
+        let is_within =
+            config.from.is_none_or(|from| from <= month) && config.to.is_none_or(|to| month <= to);
         if is_listed && is_within {
             return Ok(());
         }

@@ -135,7 +135,9 @@ impl TaskWatch<'_> {
                 Ok(result) => break result,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => {
-                    return thread.join().map_or_else(|panic| Err(bug(panic.as_ref())), |()| Err(Failure::stopped()));
+                    return thread
+                        .join()
+                        .map_or_else(|panic| Err(bug(panic.as_ref())), |()| Err(Failure::stopped()));
                 }
             }
             self.pass_on_messages();

@@ -191,9 +191,12 @@ impl TaskResult {
             TaskOutcome::AlreadyDone => Outcome::AlreadyDone,
             TaskOutcome::WrittenByOther => Outcome::WrittenByOther,
             TaskOutcome::Waiting => Outcome::Waiting,
-            TaskOutcome::Skipped => {
-                Outcome::LeftAlone(Assessment { state, also: None, cause: self.reason.clone(), earlier: None })
-            }
+            TaskOutcome::Skipped => Outcome::LeftAlone(Assessment {
+                state,
+                also: None,
+                cause: self.reason.clone(),
+                earlier: None,
+            }),
         }
     }
 }
@@ -256,8 +259,10 @@ fn took(spans: &[(i64, i64)]) -> Duration {
 /// How many were in progress at once, at most.
 fn most_at_once(spans: &[(i64, i64)]) -> usize {
     // One that ends when another begins makes way for it.
-    let mut changes: Vec<(i64, i64)> =
-        spans.iter().flat_map(|&(begun_us, ended_us)| [(begun_us, 1), (ended_us.max(begun_us + 1), -1)]).collect();
+    let mut changes: Vec<(i64, i64)> = spans
+        .iter()
+        .flat_map(|&(begun_us, ended_us)| [(begun_us, 1), (ended_us.max(begun_us + 1), -1)])
+        .collect();
     changes.sort_unstable();
     let running = changes.iter().scan(0, |running, (_, change)| {
         *running += change;

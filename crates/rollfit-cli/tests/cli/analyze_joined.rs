@@ -129,7 +129,7 @@ fn hostile_records_lead_to_a_report_or_a_message_and_stay_text() {
     let whole: Vec<Value> =
         lines(runner(1)).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut random = fastrand::Rng::with_seed(11);
-    let absurd = [0.0, 1e308, 1e-308, 999_999.0, 4095.0];
+    let absurd: [f64; 5] = [0.0, 1e308, 1e-308, 999_999.0, 4095.0];
     for _ in 0..12 {
         let mut changed = whole.clone();
         for _ in 0..6 {

@@ -91,10 +91,10 @@ fn who_writes_a_table_holds_what_is_to_be_written_and_not_what_is_done() {
 fn marks_change_with_each_commit_of_a_receipt_and_with_nothing_else() {
     let workload = Workload::small();
     let ours = Opened::open(&workload);
-    let partitions = [first_partition(), rollfit_job::partition::Partition::new(
-        "eurusd".to_owned(),
-        "2017-02".parse().unwrap(),
-    )];
+    let partitions = [
+        first_partition(),
+        rollfit_job::partition::Partition::new("eurusd".to_owned(), "2017-02".parse().unwrap()),
+    ];
     let marks = || ours.store.marks(&partitions).unwrap();
     assert_eq!(marks(), [None, None]);
     workload.run(&["run", "--only", "eurusd:2017-01"]).exits(0);

@@ -19,7 +19,10 @@ fn start(workload: &Workload<'_>, is_sharded: bool, variables: &[(&str, &str)]) 
 }
 
 fn sum(summaries: &[Value], field: &str) -> u64 {
-    summaries.iter().map(|summary| summary[field].as_u64().unwrap_or_else(|| panic!("{field}: {summary}"))).sum()
+    summaries
+        .iter()
+        .map(|summary| summary[field].as_u64().unwrap_or_else(|| panic!("{field}: {summary}")))
+        .sum()
 }
 
 #[test]

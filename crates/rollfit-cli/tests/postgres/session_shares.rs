@@ -31,11 +31,19 @@ fn who_starts_late_has_its_share_and_the_early_one_gives_up_what_is_too_much() {
     let alone = sessions(&early);
     assert!((8..=10).contains(&alone), "{:?}", early.store.sessions());
     let mut early_monitor = early.store.monitor().unwrap();
-    let snapshot =
-        |opened: &'_ Opened| drop(opened.store.snapshot(&opened.config.series_of_key("eurusd"), first_partition().period, 0).unwrap());
+    let snapshot = |opened: &'_ Opened| {
+        drop(
+            opened
+                .store
+                .snapshot(&opened.config.series_of_key("eurusd"), first_partition().period, 0)
+                .unwrap(),
+        )
+    };
     // It opens all that it may have, and keeps them.
     let held: Vec<_> = (0..alone)
-        .map(|_| early.store.snapshot(&early.config.series_of_key("eurusd"), first_partition().period, 0).unwrap())
+        .map(|_| {
+            early.store.snapshot(&early.config.series_of_key("eurusd"), first_partition().period, 0).unwrap()
+        })
         .collect();
     let late = Opened::as_runner(&workload, Some("rollfit 1@b 1a2b3c4d"));
     let (share, told) = late.store.sessions().unwrap();
@@ -53,7 +61,9 @@ fn who_starts_late_has_its_share_and_the_early_one_gives_up_what_is_too_much() {
     let sample = || late_monitor.sample().map_err(|error| error_chain(&error));
     sample_until(sample, |sample| sample.sessions.unwrap() as usize + share <= 11);
     let more: Vec<_> = (1..share)
-        .map(|_| late.store.snapshot(&late.config.series_of_key("eurusd"), first_partition().period, 0).unwrap())
+        .map(|_| {
+            late.store.snapshot(&late.config.series_of_key("eurusd"), first_partition().period, 0).unwrap()
+        })
         .collect();
     sees(&mut late_monitor, 1);
     drop(more);
@@ -80,8 +90,10 @@ fn two_runners_of_one_name_are_not_taken_for_one() {
     let server = small_server();
     let workload = Workload::on(&server, ONE);
     let [ours, namesake] = [(); 2].map(|()| Opened::as_runner(&workload, None));
-    let _snapshot =
-        namesake.store.snapshot(&namesake.config.series_of_key("eurusd"), first_partition().period, 0).unwrap();
+    let _snapshot = namesake
+        .store
+        .snapshot(&namesake.config.series_of_key("eurusd"), first_partition().period, 0)
+        .unwrap();
     let mut monitor = ours.store.monitor().unwrap();
     let seen = monitor.sample().unwrap();
     assert_eq!(seen.own_sessions, 0, "{seen:?}");

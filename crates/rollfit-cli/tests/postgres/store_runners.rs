@@ -64,7 +64,10 @@ fn receipts_say_which_runner_wrote_them() {
     let runner = RunnerName::parse(&name).unwrap_or_else(|| panic!("{name}"));
     let hash: String = workload.database.one("select hash from rollfit_definitions");
     let definition = runner.definition.unwrap_or_else(|| panic!("{name}"));
-    assert!(hash.starts_with(&definition) && definition.len() == RunnerName::DEFINITION_CHARS, "{name} {hash}");
+    assert!(
+        hash.starts_with(&definition) && definition.len() == RunnerName::DEFINITION_CHARS,
+        "{name} {hash}"
+    );
 }
 
 #[test]

@@ -65,8 +65,15 @@ enum SessionSlot {
 impl Pool {
     /// Returns a pool with a budget of one session; [`Pool::set_budget`] raises it.
     pub(crate) fn new(options: ConnectOptions, reply_timeout: Duration) -> Arc<Self> {
-        let sessions =
-            Sessions { idle: Vec::new(), open: 0, budget: 1, limit: 1, shrunk_at: None, is_shared: false, spare_wanted: 0 };
+        let sessions = Sessions {
+            idle: Vec::new(),
+            open: 0,
+            budget: 1,
+            limit: 1,
+            shrunk_at: None,
+            is_shared: false,
+            spare_wanted: 0,
+        };
         Arc::new_cyclic(|pool| Self {
             options,
             reply_timeout,

@@ -191,7 +191,8 @@ impl Session {
 
     /// Asks which process serves it, ahead of its first request. Nobody waits for the answer.
     pub(crate) fn note_process(&self) {
-        self.runtime.spawn(self.shared.clone().note_process(Arc::clone(&self.client), Arc::clone(&self.process)));
+        self.runtime
+            .spawn(self.shared.clone().note_process(Arc::clone(&self.client), Arc::clone(&self.process)));
     }
 
     /// Sets the time limit for replies. A slower reply breaks the session.

@@ -123,7 +123,8 @@ impl SessionBudget {
     /// # Errors
     /// When there is none.
     pub(crate) fn from_rows(rows: &[AnswerRow], configured: Option<usize>) -> Result<Self, StoreError> {
-        let row = rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
+        let row =
+            rows.first().ok_or_else(|| StoreError::new(Fault::Transient, "the server did not answer"))?;
         let mut budget = Self {
             sessions: 1,
             server_max: row.get(0)?,

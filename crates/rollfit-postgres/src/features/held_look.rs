@@ -31,7 +31,8 @@ impl PostgresStore {
         }
         let (rows, looked) = self.look_after(&mut session, partition, Some(question()))?;
         let holder = Holder::looked(&rows)?;
-        if let Some((holder, _)) = holder.as_ref().filter(|(_, grip)| was_held || *grip == HolderGrip::Exclusive)
+        if let Some((holder, _)) =
+            holder.as_ref().filter(|(_, grip)| was_held || *grip == HolderGrip::Exclusive)
         {
             session.roll_back();
             return Ok(self.is_held_by(session, partition, holder));

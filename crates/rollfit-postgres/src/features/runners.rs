@@ -99,7 +99,8 @@ fn join_sessions(
         let (since_us, bytes): (Option<i64>, Option<i64>) = (row.get(5)?, row.get(6)?);
         let at = runners.iter().position(|(known, _)| *known == identity).unwrap_or_else(|| {
             let address = identity.1.clone();
-            let runner = StoreRunner { name, address, sessions: Some(0), since_us: started_us, held: Vec::new() };
+            let runner =
+                StoreRunner { name, address, sessions: Some(0), since_us: started_us, held: Vec::new() };
             runners.push((identity, runner));
             runners.len() - 1
         });

@@ -62,8 +62,10 @@ impl JobPartition {
     #[staticmethod]
     #[pyo3(name = "_from_parts")]
     fn from_parts(key: &str, month: &str) -> PyResult<Self> {
-        let wrong = |what: &str| ErrorKind::Config.error(format!("{key:?}, {month:?} is no partition: {what}"));
-        let selector: Selector = format!("{key}:{month}").parse().map_err(|error| wrong(&format!("{error}")))?;
+        let wrong =
+            |what: &str| ErrorKind::Config.error(format!("{key:?}, {month:?} is no partition: {what}"));
+        let selector: Selector =
+            format!("{key}:{month}").parse().map_err(|error| wrong(&format!("{error}")))?;
         let month = selector.month.ok_or_else(|| wrong("it has no month"))?;
         Ok(Self(Partition::new(selector.key, Period::Month(month))))
     }

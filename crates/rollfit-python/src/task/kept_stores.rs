@@ -104,7 +104,8 @@ impl KeptStores {
 
     fn kept(&self, config: &Path, settings: &Settings) -> Option<Arc<OpenStores>> {
         let mut kept = lock(&self.kept);
-        let entry = kept.entries.iter_mut().find(|entry| entry.config == config && entry.settings == *settings)?;
+        let entry =
+            kept.entries.iter_mut().find(|entry| entry.config == config && entry.settings == *settings)?;
         entry.used = Instant::now();
         Some(entry.stores.clone())
     }
@@ -135,7 +136,8 @@ impl KeptStores {
                 let is_idle =
                     |entry: &Entry| Arc::strong_count(&entry.stores) == 1 && entry.used.elapsed() >= IDLE_MAX;
                 let idle = take(&mut kept.entries, is_idle);
-                let next = kept.entries.iter().map(|entry| IDLE_MAX.saturating_sub(entry.used.elapsed())).min();
+                let next =
+                    kept.entries.iter().map(|entry| IDLE_MAX.saturating_sub(entry.used.elapsed())).min();
                 kept.is_watched = next.is_some();
                 (idle, next)
             };

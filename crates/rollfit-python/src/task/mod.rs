@@ -18,8 +18,8 @@ pub(crate) use self::job_partition::JobPartition;
 use self::kept_stores::KeptStores;
 pub(crate) use self::partition_result::PartitionResult;
 pub(crate) use self::summary::summarize;
-use crate::error::{ErrorKind, error_of_kind, kind_of};
 use crate::error::from_failure;
+use crate::error::{ErrorKind, error_of_kind, kind_of};
 use crate::interruptible::interruptible;
 use crate::run::{Display, PythonCaller, texts};
 

@@ -31,7 +31,9 @@ pub(crate) fn summarize(ends: &Bound<'_, PyDict>) -> PyResult<RunReport> {
 
 fn end_of(partition: &Bound<'_, PyAny>, end: &Bound<'_, PyAny>) -> PyResult<(Partition, TaskEnd)> {
     let Ok(known) = partition.cast::<JobPartition>() else {
-        return Err(PyTypeError::new_err(format!("summarize takes a dict whose keys are Partitions, not {partition}")));
+        return Err(PyTypeError::new_err(format!(
+            "summarize takes a dict whose keys are Partitions, not {partition}"
+        )));
     };
     let partition = known.get().partition().clone();
     if end.is_none() {
