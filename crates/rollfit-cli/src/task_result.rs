@@ -216,7 +216,7 @@ pub enum TaskEnd {
 /// the most.
 ///
 /// # Errors
-/// None that a partition's name could lead to.
+/// When the report is no JSON, which is a bug.
 pub fn summarize(ends: Vec<(Partition, TaskEnd)>) -> Result<FinishedRun, Failure> {
     let partitions = ends.len();
     let mut report = RunReport { own_partitions: partitions, ..RunReport::default() };
