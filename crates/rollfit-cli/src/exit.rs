@@ -87,12 +87,6 @@ impl Failure {
         Self { may_pass: true, ..Self::failed(message) }
     }
 
-    /// The same as an error because a store cannot be reached.
-    #[must_use]
-    pub(crate) fn as_unreachable(self) -> Self {
-        self.with_exit(Exit::Unreachable)
-    }
-
     /// The same without these words of a command line, which nobody has typed.
     #[must_use]
     pub(crate) fn without(mut self, words: &str) -> Self {

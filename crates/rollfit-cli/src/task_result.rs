@@ -14,7 +14,7 @@ use rollfit_job::store::StoreError;
 
 use crate::commands::run::Summary;
 use crate::embedded_run::FinishedRun;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::format;
 
 /// How a partition ended that did not fail.
@@ -135,7 +135,7 @@ impl TaskResult {
             Outcome::Failed(error) => {
                 let is_unconnected = error.is_unconnected();
                 let failure = Failure::from(error).after(&format!("{}:", self.partition));
-                return Err(if is_unconnected { failure.as_unreachable() } else { failure });
+                return Err(if is_unconnected { failure.with_exit(Exit::Unreachable) } else { failure });
             }
             Outcome::Abandoned => return Err(Failure::stopped()),
             other => return Err(Failure::failed(format!("{}: {other:?}", self.partition))),
@@ -216,7 +216,7 @@ pub enum TaskEnd {
 /// the most.
 ///
 /// # Errors
-/// None that a partition's name could lead to.
+/// When the report is no JSON, which is a bug.
 pub fn summarize(ends: Vec<(Partition, TaskEnd)>) -> Result<FinishedRun, Failure> {
     let partitions = ends.len();
     let mut report = RunReport { own_partitions: partitions, ..RunReport::default() };
