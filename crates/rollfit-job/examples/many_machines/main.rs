@@ -27,7 +27,7 @@ fn main() -> Result<(), String> {
         let (name, value) = change.split_once('=').ok_or_else(|| format!("`{change}` is not NAME=VALUE"))?;
         conditions.with(name, value)
     })?;
-    println!("{HEADER}\n{}", Report::of(&conditions)?);
+    println!("{HEADER}\n{}", Report::new(&conditions)?);
     Ok(())
 }
 
@@ -38,13 +38,13 @@ fn print_projections() -> Result<(), String> {
         for (partitions, machines) in JOBS {
             for &machines in machines {
                 let base = Conditions { partitions, machines, ..Conditions::of_store(store)? };
-                println!("{}", Report::of(&base)?);
+                println!("{}", Report::new(&base)?);
             }
         }
         for machines in [4, 64] {
             let base = Conditions { partitions: 100_000, machines, ..Conditions::of_store(store)? };
-            println!("{}", Report::of(&Conditions { shards: false, ..base.clone() })?);
-            println!("{}", Report::of(&Conditions { deaths: 1, ..base })?);
+            println!("{}", Report::new(&Conditions { shards: false, ..base.clone() })?);
+            println!("{}", Report::new(&Conditions { deaths: 1, ..base })?);
         }
     }
     Ok(())

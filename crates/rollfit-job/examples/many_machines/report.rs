@@ -16,7 +16,7 @@ pub(crate) struct Report<'a> {
 impl<'a> Report<'a> {
     /// Simulates. Checks what the runners promise: every partition is written, and no source is read for nothing but where somebody was
     /// seen to hold the partition, or died over it.
-    pub(crate) fn of(conditions: &'a Conditions) -> Result<Self, String> {
+    pub(crate) fn new(conditions: &'a Conditions) -> Result<Self, String> {
         let counts = Simulation::new(conditions)?.run();
         let partitions = u64::from(conditions.partitions);
         if counts.written != partitions {
