@@ -7,13 +7,14 @@ use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use crate::Job;
-use crate::config::{ConfigError, JobConfig, KeyBehind, Keys, Series};
+use crate::config::{ConfigError, JobConfig, KeyBehind, Keys, Series, Workers};
 use crate::few::{few, few_and};
 use crate::keys::FoundKeys;
 use crate::month::Month;
 use crate::partition::{Partition, Selector};
 use crate::period::Period;
 use crate::store::{Sink, Source, StoreError};
+use crate::workers::for_each;
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -198,7 +199,10 @@ impl Planner<'_> {
         if let (Keys::Listed(_), Some(from), Some(to)) = (&config.keys, config.from, config.to) {
             return wanted.iter().map(|key| self.key_months(key, from, to)).collect();
         }
-        let found: Vec<_> = wanted.iter().map(|key| (key, self.found_months(key))).collect();
+        // Of a store of many files that is most of what a plan takes.
+        let keys: Vec<&String> = wanted.iter().collect();
+        let months = for_each(&keys, Workers::Auto.count(keys.len()), |&key| self.found_months(key));
+        let found: Vec<_> = keys.into_iter().zip(months).collect();
         // "latest" is one month for all listed keys: a key that lacks it is behind, which is reported.
         let is_listed = config.keys != Keys::All;
         let is_behind_others =

@@ -79,13 +79,14 @@ impl<'a> StoreWatcher<'a> {
     /// # Errors
     /// When the store cannot be asked for what all partitions have in common.
     pub fn look(&mut self, time: Option<Duration>) -> Result<StoreProgress, StoreError> {
-        let started = Instant::now();
         let marks = self.absence.look(|| self.sink.marks(self.partitions))?;
         for (watched, mark) in self.watched.iter_mut().zip(marks) {
             if watched.mark != mark || watched.kind == Some(HoldingKind::Unreadable) {
                 *watched = Watched { mark, kind: None };
             }
         }
+        // After the marks: where those of many partitions take long, receipts are read all the same.
+        let started = Instant::now();
         self.read_receipts(|| time.is_some_and(|time| started.elapsed() > time));
         let runners = self.absence.look(|| self.sink.runners(self.partitions))?;
         let now_us = self.absence.look(|| self.sink.clock_us())?.unwrap_or_else(local_clock_us);

@@ -155,6 +155,8 @@ struct CountingSource {
     asked: AtomicUsize,
     /// Whether it cannot be reached when rows are to be estimated.
     is_away: bool,
+    /// The month of a key, where it is another one.
+    month_of: Option<fn(&str) -> Result<Month, StoreError>>,
 }
 
 impl CountingSource {
@@ -173,9 +175,9 @@ impl Source for CountingSource {
         Ok((0..self.keys).flat_map(|at| [format!("m1_k{at:06}"), format!("bqx_k{at:06}")]).collect())
     }
 
-    fn months(&self, _series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
+    fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let month: Month = MONTHS[0].parse().unwrap();
+        let month = self.month_of.map_or_else(|| Ok(MONTHS[0].parse().unwrap()), |of| of(series.key))?;
         Ok(Some((month, month)))
     }
 
@@ -218,6 +220,45 @@ fn ten_times_the_keys_ask_the_store_ten_times_as_much() {
         let error = partitions(&config, &source, &MemorySink::default(), &only).unwrap_err().to_string();
         assert!(error.ends_with(&format!("k000009 and {} more", keys - 10)) && error.len() < 300, "{error}");
     }
+}
+
+/// The number of a key of [`CountingSource`].
+fn number(key: &str) -> usize {
+    key[1..].parse().unwrap()
+}
+
+/// The month of a key: another one for each of twelve, and none for every hundredth, which cannot be read.
+fn month_of(key: &str) -> Result<Month, StoreError> {
+    let number = number(key);
+    if number % 100 == 7 {
+        return Err(StoreError::permanent("damaged"));
+    }
+    Ok(format!("2017-{:02}", number % 12 + 1).parse().unwrap())
+}
+
+#[test]
+fn many_keys_are_planned_in_order_each_for_its_own_months() {
+    let source = CountingSource { keys: 500, month_of: Some(month_of), ..CountingSource::default() };
+    let planned = partitions(&config(&[]), &source, &MemorySink::default(), &[]).unwrap();
+    let of_key = |at: usize| {
+        let key = format!("k{at:06}");
+        // Of a key that cannot be read all months of the others are planned, and fail.
+        let months = month_of(&key).map_or_else(|_| (1..=12).collect(), |_| vec![at % 12 + 1]);
+        months.into_iter().map(move |month| format!("{key} 2017-{month:02}"))
+    };
+    let expected: Vec<String> = (0..500).flat_map(of_key).collect();
+    assert_eq!(planned.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn where_the_store_is_lost_on_the_way_the_first_key_that_it_lacks_says_so() {
+    let month_until_lost = |key: &str| match number(key) {
+        0..3 => month_of(key),
+        _ => Err(StoreError::unconnected(Fault::Transient, format!("no answer about {key}"))),
+    };
+    let source = CountingSource { keys: 500, month_of: Some(month_until_lost), ..CountingSource::default() };
+    let error = partitions(&config(&[]), &source, &MemorySink::default(), &[]).unwrap_err().to_string();
+    assert_eq!(error, "no answer about k000003");
 }
 
 #[test]
