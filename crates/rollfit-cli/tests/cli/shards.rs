@@ -239,7 +239,6 @@ fn commands_that_have_no_shard_do_not_mind_the_environment_of_an_array_job() {
         &["init", "--config", "new.toml"],
         &["import", "--format", "csv", "--into", "parquet:fx", &file],
         &["doctor"],
-        &["schema"],
         &["status"],
         &["analyze"],
         &["metrics"],
