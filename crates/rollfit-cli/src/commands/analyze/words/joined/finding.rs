@@ -34,7 +34,9 @@ pub(in super::super::super) fn headline(joined: &JoinedRuns) -> String {
                 killed => format!("{} were", plural(killed.len(), "runner")),
             };
             let share = percent(*share);
-            format!("{share} of all workers' time is missing: {who} killed, or the record was copied too early.")
+            format!(
+                "{share} of all workers' time is missing: {who} killed, or the record was copied too early."
+            )
         }
         JoinedLimit::LateStart { share } => format!(
             "Runners began apart: {} of all workers' time was over before their runner began. Start them together.",
