@@ -51,7 +51,7 @@ impl RunAnalysis {
     /// The names of all runs, in order of their beginning.
     pub fn runs(&self) -> Vec<&str> {
         match &self.0 {
-            Analyzed::One(analysis, _) => vec![&analysis.header.run],
+            Analyzed::One(analysis, _) => vec![analysis.header.run.as_str()],
             Analyzed::Several(joined) => joined.runners.iter().map(|line| line.run.as_str()).collect(),
         }
     }
