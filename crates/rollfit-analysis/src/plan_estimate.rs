@@ -70,6 +70,8 @@ mod tests {
             cpu_us: Times::default(),
             trips: Default::default(),
             locked_by: None,
+            source_reads: None,
+            seen_held: false,
         };
         Record {
             header: Header { run: "r".to_owned(), started: "s".to_owned(), ..Header::default() },

@@ -117,13 +117,14 @@ impl RunReporters {
         self.emit(Event::End(RunEnd { at_ms: millis(took), totals, interrupted: report.interrupted }));
         let helped = report.other_shares.iter().flat_map(|others| &others.helped);
         let found_all_done = report.outcomes.iter().chain(helped).all(|(_, outcome)| {
-            use Outcome::{AlreadyDone, Unchecked, Waiting, WrittenByOther};
-            matches!(outcome, AlreadyDone | WrittenByOther | Unchecked | Waiting)
+            matches!(outcome, Outcome::AlreadyDone | Outcome::Unchecked | Outcome::Waiting)
         });
+        // What others wrote meanwhile is told by their records together with this one.
+        let was_beside_others = report.other_shares.iter().any(|others| others.written_by_others > 0);
         if let Some(trace) = &self.trace {
             trace.finish();
         }
-        let is_worth_keeping = report.interrupted || !found_all_done;
+        let is_worth_keeping = report.interrupted || was_beside_others || !found_all_done;
         let record = LastingRecord { recorder: self.recorder, is_worth_keeping };
         (took, TakenOver { screen: self.progress.finish(), metrics: self.metrics, record })
     }

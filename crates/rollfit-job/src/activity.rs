@@ -273,6 +273,8 @@ pub struct Lap {
     pub trips: Trips,
     /// Who last held a lock that was waited for.
     pub locked_by: Option<String>,
+    /// How often the source of a partition was read.
+    pub source_reads: u32,
 }
 
 /// Counts this thread's time from now on, for `lane` to show.
@@ -308,6 +310,15 @@ pub fn round_trip(reply: Option<Duration>) {
             let shortest =
                 if *activity == Activity::Reading { &mut trips.source_us } else { &mut trips.sink_us };
             *shortest = shortest.iter().copied().chain(reply.map(micros)).min();
+        }
+    });
+}
+
+/// Counts that the thread reads the source of a partition.
+pub(crate) fn note_source_read() {
+    CLOCK.with_borrow_mut(|clock| {
+        if let Some(clock) = clock {
+            clock.lap.source_reads += 1;
         }
     });
 }

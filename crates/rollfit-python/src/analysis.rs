@@ -1,9 +1,10 @@
-//! [`Analysis`]: `rollfit.analyze`, what limited a run and what each fix would gain, as Python and notebooks show it.
+//! [`Analysis`]: `rollfit.analyze`, what limited a run, or several together, and what each fix would gain, as Python and notebooks show it.
 
 use std::path::PathBuf;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
 use rollfit_cli::RunAnalysis;
 
 use crate::error::{ErrorKind, from_failure};
@@ -13,9 +14,9 @@ use crate::run::RunReport;
 ///
 /// Parameters
 /// ----------
-/// run : RunReport, str or path, optional
+/// run : RunReport, str or path, or a list of them, optional
 ///     A report of `rollfit.run`, a run's name or the beginning of one, the file of a record, or a configuration (a path that ends with
-///     `.toml`). Without it the newest run.
+///     `.toml`). Without it the newest run. A list of several runners of one job, on one machine or several: they are analyzed together.
 /// config : str or path, optional
 ///     The newest run of this configuration.
 ///
@@ -35,10 +36,24 @@ pub(crate) fn analyze(
         (Some(_), Some(_)) => {
             return Err(PyTypeError::new_err("analyze takes a run or a configuration, not both"));
         }
+        (Some(run), None) if run.is_instance_of::<PyList>() || run.is_instance_of::<PyTuple>() => {
+            return several(py, &run);
+        }
         (Some(run), None) => meant(&run)?,
     };
     let opened = py.detach(|| RunAnalysis::open(run.as_deref(), config.as_deref()));
     Ok(Analysis(opened.map_err(|failure| from_failure(&failure))?))
+}
+
+/// Several runners of one job, together.
+fn several(py: Python<'_>, runs: &Bound<'_, PyAny>) -> PyResult<Analysis> {
+    let record = |run: PyResult<Bound<'_, PyAny>>| match meant(&run?)? {
+        (Some(record), _) => Ok(record),
+        _ => Err(PyTypeError::new_err("a list of runs has no configuration in it")),
+    };
+    let runs: Vec<PathBuf> = runs.try_iter()?.map(record).collect::<PyResult<_>>()?;
+    let joined = py.detach(|| RunAnalysis::join(&runs));
+    Ok(Analysis(joined.map_err(|failure| from_failure(&failure))?))
 }
 
 /// The run or the configuration that is meant.
@@ -65,10 +80,16 @@ pub(crate) struct Analysis(RunAnalysis);
 
 #[pymethods]
 impl Analysis {
-    /// The run's name.
+    /// The run's name; of several the one that began first.
     #[getter]
     fn run(&self) -> &str {
         self.0.run()
+    }
+
+    /// The names of all runs, in order of their beginning.
+    #[getter]
+    fn runs(&self) -> Vec<&str> {
+        self.0.runs()
     }
 
     /// All figures, as `rollfit analyze --json` prints them.

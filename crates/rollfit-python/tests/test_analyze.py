@@ -40,6 +40,18 @@ def test_a_run_is_found_by_all_its_names(job):
     assert rollfit.analyze(config="rollfit.toml").run == second.run
 
 
+def test_several_runs_are_analyzed_together(job):
+    first = rollfit.run(shard="0/2", no_help=True)
+    second = rollfit.run(shard="1/2", no_help=True)
+    together = rollfit.analyze([second, str(first.record)])
+    assert together.runs == [first.run, second.run]
+    assert together.run == first.run
+    assert together.to_dict()["whole"]["partitions"] == first.written + second.written
+    assert str(together) + "\n" == command("analyze", first.run, second.run, cwd=job).stdout
+    assert together.to_html().startswith("<!DOCTYPE html>")
+    assert str(rollfit.analyze((first, first))) == str(rollfit.analyze(first))
+
+
 def test_what_cannot_be_analyzed_is_an_error(job):
     with pytest.raises(rollfit.ConfigError, match="found no record of a run"):
         rollfit.analyze()
@@ -54,6 +66,10 @@ def test_what_cannot_be_analyzed_is_an_error(job):
         rollfit.analyze(report, config="rollfit.toml")
     with pytest.raises(TypeError, match="analyze takes"):
         rollfit.analyze(3)
+    with pytest.raises(TypeError, match="no configuration in it"):
+        rollfit.analyze([report, "rollfit.toml"])
+    with pytest.raises(rollfit.ConfigError, match="no run is given"):
+        rollfit.analyze([])
 
 
 def test_a_notebook_shows_the_page_in_a_frame_of_its_own(job):

@@ -138,6 +138,8 @@ fn end(number: u64, worker: usize, begun_ms: u64, fails: bool) -> PartitionEnd {
         cpu_us,
         trips: Trips::default(),
         locked_by: None,
+        source_reads: None,
+        seen_held: false,
     }
 }
 

@@ -1,10 +1,10 @@
 //! [`ClockDisagreement`]: hosts whose clocks cannot both be right, by what their runners saw of each other.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::runner_digest::{EventKind, RunnerDigest, partition_number};
+use super::runner_digest::{EventKind, PartitionEvent, RunnerDigest, partition_number};
 
 /// Below this a difference may be what records round, and what a runner takes to say what it did.
 const SURE_S: f64 = 1.0;
@@ -66,7 +66,7 @@ pub(super) fn disagreements(runners: &[RunnerDigest], began_s: &[f64]) -> Vec<Cl
     told
 }
 
-/// Who wrote which partition when; of runs that rewrite what is done, nothing follows from what others found done.
+/// Who wrote which partition when, of those that another saw; of runs that rewrite what is done, nothing follows from what others found done.
 fn writings(runners: &[RunnerDigest], began_s: &[f64]) -> HashMap<u64, Vec<Writing>> {
     let mut writings: HashMap<u64, Vec<Writing>> = HashMap::new();
     let rewrites = |runner: &RunnerDigest| {
@@ -80,12 +80,21 @@ fn writings(runners: &[RunnerDigest], began_s: &[f64]) -> HashMap<u64, Vec<Writi
     if runners.iter().any(rewrites) {
         return writings;
     }
+    let seen = seen(runners);
     for (at, (runner, began_s)) in runners.iter().zip(began_s).enumerate() {
-        for event in runner.events.iter().filter(|event| event.kind == EventKind::Written) {
+        let is_written = |event: &&PartitionEvent| event.kind == EventKind::Written;
+        for event in runner.events.iter().filter(is_written).filter(|event| seen.contains(&event.partition)) {
             let at_s = |ms: u64| began_s + ms as f64 / 1e3;
             let writing = Writing { runner: at, from_s: at_s(event.begun_ms), to_s: at_s(event.ended_ms) };
             writings.entry(event.partition).or_default().push(writing);
         }
     }
     writings
+}
+
+/// The partitions that a runner found done or held: nothing follows from when the others were written.
+fn seen(runners: &[RunnerDigest]) -> HashSet<u64> {
+    let done = runners.iter().flat_map(|runner| &runner.events).filter(|event| event.kind == EventKind::Done);
+    let held = runners.iter().flat_map(|runner| &runner.held);
+    done.map(|event| event.partition).chain(held.map(|held| partition_number(&held.partition))).collect()
 }

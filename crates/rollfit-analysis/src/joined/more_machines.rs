@@ -186,7 +186,10 @@ impl Fleet {
     fn takes_s(&self, machines: usize, rate: f64, now: f64) -> f64 {
         let workers = (machines * self.workers) as f64;
         let rounds = (self.partitions as f64 / workers).ceil();
-        (self.took_s * now / rate).max(rounds * self.wall_s * self.workers_wait(machines, rate)).max(1e-3)
+        // The cores need so long for all partitions, whatever the model makes of the rate that was measured.
+        let cores_s = (self.partitions as f64 / self.rate_max(machines)).min(self.took_s);
+        let rounds_s = rounds * self.wall_s * self.workers_wait(machines, rate);
+        (self.took_s * now / rate).max(rounds_s).max(cores_s).max(1e-3)
     }
 
     /// How many times as long a partition takes a worker as it did.

@@ -102,7 +102,9 @@ impl RunnerDigest {
         let run = summary(record, facts.as_ref());
         let workers_max = run.workers_max.max(1);
         let is = |outcome| record.partitions.iter().filter(move |end| end.outcome == outcome);
-        let held: HashSet<&Partition> = is(PartitionOutcome::Held).map(|end| &end.partition).collect();
+        let seen_held = |end: &&PartitionEnd| end.seen_held || end.outcome == PartitionOutcome::Held;
+        let held: HashSet<&Partition> =
+            record.partitions.iter().filter(seen_held).map(|end| &end.partition).collect();
         Self {
             started_us: record.header.started_us(),
             is_running: record.end.is_none() && !record.was_killed,
@@ -118,7 +120,7 @@ impl RunnerDigest {
             bytes: is(PartitionOutcome::Written).map(|end| end.bytes).sum(),
             failed: is(PartitionOutcome::Failed).count() as u64,
             seen_held: held.len() as u64,
-            source_reads: record.partitions.iter().filter(|end| is_read(end)).count() as u64,
+            source_reads: record.partitions.iter().map(source_reads).sum(),
             share: own_share(record),
             events: record.partitions.iter().filter_map(event).collect(),
             held: is(PartitionOutcome::Held).take(HELD_NAMED).map(held_event).collect(),
@@ -164,14 +166,15 @@ pub(super) fn partition_number(partition: &Partition) -> u64 {
     hasher.finish()
 }
 
-fn is_read(end: &PartitionEnd) -> bool {
-    end.wall_us.get(Activity::Reading) > 0
+/// How often the source of a partition was read; records of earlier versions say only whether anything was read from it.
+fn source_reads(end: &PartitionEnd) -> u64 {
+    u64::from(end.source_reads.unwrap_or_else(|| u32::from(end.wall_us.get(Activity::Reading) > 0)))
 }
 
 fn event(end: &PartitionEnd) -> Option<PartitionEvent> {
     let kind = match end.outcome {
         PartitionOutcome::Written => EventKind::Written,
-        _ if is_read(end) => EventKind::Read,
+        _ if source_reads(end) > 0 => EventKind::Read,
         PartitionOutcome::Done => EventKind::Done,
         _ => return None,
     };
@@ -206,10 +209,10 @@ fn worker_time(record: &Record, facts: Option<&RunFacts<'_>>, workers_max: usize
     time
 }
 
-/// A runner begins with its own share, and says at first how many partitions that has: those it begins after as many are of others.
+/// A runner begins with its own share, of which its header says how many partitions it has: those it begins after as many are of others.
 fn own_share(record: &Record) -> Option<OwnShare> {
     record.header.shard.as_ref()?;
-    let partitions = record.samples.first()?.totals.partitions;
+    let partitions = record.header.partitions;
     let mut begun: Vec<&PartitionEnd> = record.partitions.iter().collect();
     begun.sort_by_key(|end| end.begun_ms);
     let mut own: HashSet<&Partition> = HashSet::new();

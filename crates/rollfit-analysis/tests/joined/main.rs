@@ -18,7 +18,7 @@ fn runner(index: u32, count: u32, second: u32, record: Record) -> Record {
     for (at, end) in record.partitions.iter_mut().enumerate() {
         end.partition = partition(u64::from(index) * 10_000 + at as u64);
     }
-    record.samples.iter_mut().for_each(|sample| sample.totals.partitions = own);
+    record.header.partitions = own;
     record
 }
 
@@ -119,6 +119,38 @@ fn reads_beyond_partitions_are_counted_and_partitions_seen_held_once() {
     let twice = joined(&[first, second]).duplicates;
     assert_eq!((twice.source_reads, twice.partitions_read, twice.reads_beyond()), (200, 199, 1));
     assert_eq!((twice.seen_held, twice.written_twice), (1, 1));
+}
+
+#[test]
+fn a_look_whether_the_source_is_in_use_is_no_read_and_a_runner_says_what_it_saw_held() {
+    let (first, mut second) = (made_runner(0, 0), made_runner(1, 0));
+    let looked_at = PartitionEnd {
+        outcome: PartitionOutcome::Done,
+        rows: 0,
+        bytes: 0,
+        partition: first.partitions[0].partition.clone(),
+        source_reads: Some(0),
+        ..second.partitions[0].clone()
+    };
+    let lost_race = PartitionEnd { source_reads: Some(2), seen_held: true, ..second.partitions[1].clone() };
+    second.partitions[1] = lost_race;
+    second.partitions.push(looked_at);
+    let twice = joined(&[first, second]).duplicates;
+    assert_eq!((twice.source_reads, twice.partitions_read, twice.seen_held), (201, 200, 1));
+}
+
+#[test]
+fn the_time_that_a_killed_runner_is_missing_is_not_left_over() {
+    let mut records = [made_runner(0, 0), made_runner(1, 0)];
+    records[0].end = None;
+    records[0].was_killed = true;
+    records[0].partitions.truncate(8);
+    records[0].samples.truncate(1);
+    let joined = joined(&records);
+    let imbalance = joined.imbalance.unwrap();
+    assert!(imbalance.idle_share < 0.01, "{imbalance:?}");
+    assert!((0.3..0.5).contains(&imbalance.no_end_share), "{imbalance:?}");
+    assert_eq!(joined.finding, JoinedLimit::Killed { share: imbalance.no_end_share });
 }
 
 #[test]

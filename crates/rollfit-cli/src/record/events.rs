@@ -51,6 +51,8 @@ pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> Pa
         cpu_us: spent.cpu,
         trips: spent.trips,
         locked_by,
+        source_reads: Some(spent.source_reads),
+        seen_held: spent.seen_held,
     }
 }
 

@@ -20,7 +20,7 @@ fn runner(index: u64) -> Record {
     for (at, end) in record.partitions.iter_mut().enumerate() {
         end.partition = partition(10_000 * index + at as u64);
     }
-    record.samples.iter_mut().for_each(|sample| sample.totals.partitions = 60);
+    record.header.partitions = 60;
     record
 }
 

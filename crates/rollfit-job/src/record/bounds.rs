@@ -106,7 +106,9 @@ fn most(parent: &str, name: &str) -> f64 {
             "cores" | "cores_allowed" | "own_cores" | "others_cores" | "server_cores" | "stolen_cores"
             | "waiting_threads",
         ) => MACHINE_MAX,
-        (_, "load" | "sessions_max" | "features" | "fits" | "attempt" | "line") => MACHINE_MAX,
+        (_, "load" | "sessions_max" | "features" | "fits" | "attempt" | "line" | "source_reads") => {
+            MACHINE_MAX
+        }
         _ => NUMBER_MAX,
     }
 }

@@ -142,6 +142,12 @@ pub struct PartitionEnd {
     /// Who last held a lock that it waited for, or had it; absent where nobody did, or that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locked_by: Option<String>,
+    /// How often its source was read; none in records of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_reads: Option<u32>,
+    /// Whether another runner was seen to have it, now or before, or to have had it while its source was read here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub seen_held: bool,
 }
 
 /// How a partition ended.

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Outcome;
+use crate::activity;
 use crate::lock::lock;
 use crate::partition::Partition;
 use crate::watch::Totals;
@@ -66,6 +67,7 @@ impl Done {
 
     /// The source of a partition is read now.
     pub(super) fn reads_source(&self) {
+        activity::note_source_read();
         self.source_reads.fetch_add(1, Ordering::Relaxed);
     }
 

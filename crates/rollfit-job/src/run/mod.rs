@@ -27,7 +27,7 @@ pub use self::shares::OtherShares;
 use self::shares::{Shares, is_own};
 use self::worker_pool::WorkerPool;
 use crate::Job;
-use crate::activity::{Times, Trips};
+use crate::activity::{Lap, Times, Trips};
 use crate::join_loss::JoinLoss;
 use crate::partition::Partition;
 use crate::pending::PendingRows;
@@ -180,6 +180,18 @@ pub struct Spent {
     pub trips: Trips,
     /// Who last held a lock that was waited for, where that is known.
     pub locked_by: Option<String>,
+    /// How often its source was read.
+    pub source_reads: u32,
+    /// Whether another runner was seen to have it, now or before, or to have had it while its source was read here.
+    pub seen_held: bool,
+}
+
+impl Spent {
+    /// What a worker's lap says of a partition that it began and ended then.
+    fn new((begun, ended): (Duration, Duration), lap: Lap, seen_held: bool) -> Self {
+        let Lap { wall, cpu, trips, locked_by, source_reads } = lap;
+        Self { begun, ended, wall, cpu, trips, locked_by, source_reads, seen_held }
+    }
 }
 
 /// Observes a run in progress. Every method may be called from any worker.

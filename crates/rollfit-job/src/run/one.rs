@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::partition::{Runner, Tried};
 use super::{Observer, Outcome, RunOptions, Spent, Try};
 use crate::Job;
-use crate::activity::{self, Activity, Lane, Lap, during};
+use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::partition::Partition;
 use crate::pending::PendingRows;
@@ -44,9 +44,9 @@ pub fn run_one(
     activity::start(Arc::clone(&lane));
     lane.begin(Some(partition));
     let Tried { outcome, pending, attempt } = runner.settle_one(partition, &lane);
-    let Lap { wall, cpu, trips, locked_by } = activity::lap();
+    let lap = activity::lap();
     let ended = runner.started.elapsed();
-    let spent = Spent { begun: Duration::ZERO, ended, wall, cpu, trips, locked_by };
+    let spent = Spent::new((Duration::ZERO, ended), lap, runner.done.has_seen_held(partition));
     let at = Try { worker: 0, partition, attempt };
     observer.ended(at, &outcome, &spent);
     if let Some(pending) = &pending {

@@ -13,7 +13,7 @@ use super::monitor_loop::MonitorLoop;
 use super::partition::{Runner, Tried};
 use super::queue::{Next, Queue};
 use super::{Outcome, RunReport, Spent, Try};
-use crate::activity::{self, Activity, Lane, Lap, during};
+use crate::activity::{self, Activity, Lane, during};
 use crate::features::FeatureEngine;
 use crate::lock::{lock, unpoisoned};
 use crate::partition::Partition;
@@ -217,8 +217,8 @@ impl<'a> WorkerPool<'a> {
         } else {
             self.runner.done.ended(&outcome);
         }
-        let Lap { wall, cpu, trips, locked_by } = activity::lap();
-        let spent = Spent { begun, ended: self.runner.started.elapsed(), wall, cpu, trips, locked_by };
+        let seen_held = self.runner.done.has_seen_held(&partition);
+        let spent = Spent::new((begun, self.runner.started.elapsed()), activity::lap(), seen_held);
         lock(&self.finished).push(Finished {
             begun,
             ended: spent.ended,

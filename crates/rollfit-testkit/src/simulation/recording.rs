@@ -128,6 +128,8 @@ impl Recorder {
             cpu_us: Times::default(),
             trips: Trips::default(),
             locked_by: None,
+            source_reads: None,
+            seen_held: false,
         });
         self.record.partitions.last_mut().unwrap()
     }

@@ -12,7 +12,7 @@ use rollfit_job::lock::lock;
 use rollfit_job::record::{Header, Record};
 
 use super::document::Document;
-use super::{html, markdown, not_a_follower, terminal, written};
+use super::{html, markdown, not_a_follower, record_path, terminal, written};
 use crate::args::{AnalyzeArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::format::plural;
@@ -21,11 +21,11 @@ use crate::state_dir::{self, StateDir};
 use crate::{logging, output, trace};
 
 /// The files that are meant: one for each run.
-pub(super) fn files(runs: &[String]) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn files(runs: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     let state = StateDir::open();
     let mut known: Vec<(Option<String>, PathBuf, usize)> = Vec::new();
     for run in runs {
-        let path = state.find(run)?;
+        let path = record_path(&state, run)?;
         // What has no header that can be read is an error later, with its cause.
         let identity = state_dir::header(&path).map(|header| identity(&header));
         match known.iter_mut().find(|(other, _, _)| identity.is_some() && *other == identity) {
@@ -60,7 +60,7 @@ pub(super) fn run(
     arguments: &AnalyzeArguments,
     files: &[PathBuf],
 ) -> Result<Exit, Failure> {
-    let joined = JoinedRuns::new(digests(files)?).map_err(|error| Failure::usage(told(&error)))?;
+    let joined = join(files)?;
     if let Some(file) = &arguments.trace {
         written("--trace", file, trace::save_joined(files, &joined, file)?)?;
     }
@@ -78,6 +78,11 @@ pub(super) fn run(
         output::lines(&terminal::render(&Document::joined(&joined)))?;
     }
     Ok(Exit::Done)
+}
+
+/// What several records say together.
+pub(super) fn join(files: &[PathBuf]) -> Result<JoinedRuns, Failure> {
+    JoinedRuns::new(digests(files)?).map_err(|error| Failure::usage(told(&error)))
 }
 
 /// What a join needs of each record. Several are read at once.

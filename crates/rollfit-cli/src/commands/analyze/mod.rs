@@ -30,7 +30,7 @@ use crate::state_dir::{self, RunFile, StateDir};
 use crate::{output, trace};
 
 pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Result<Exit, Failure> {
-    let files = joined::files(&arguments.runs)?;
+    let files = joined::files(&arguments.runs.iter().map(PathBuf::from).collect::<Vec<_>>())?;
     if files.len() > 1 {
         return joined::run(global, arguments, &files);
     }
@@ -49,8 +49,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
 fn load(run: Option<&Path>, config: Option<&Path>) -> Result<(Record, Analysis, RunNow), Failure> {
     let state = StateDir::open();
     let path = match run {
-        // A name is text; what is not is a path.
-        Some(run) => run.to_str().map_or_else(|| Ok(run.to_owned()), |name| state.find(name))?,
+        Some(run) => record_path(&state, run)?,
         None => state.newest(config)?,
     };
     let record = state_dir::read(&path)?;
@@ -58,6 +57,12 @@ fn load(run: Option<&Path>, config: Option<&Path>) -> Result<(Record, Analysis, 
     not_a_follower(&record)?;
     let analysis = Analysis::new(&record, &earlier(&state, &record));
     Ok((record, analysis, now))
+}
+
+/// The record that is meant by a run's name, the beginning of one, or a file.
+fn record_path(state: &StateDir, run: &Path) -> Result<PathBuf, Failure> {
+    // A name is text; what is not is a path.
+    run.to_str().map_or_else(|| Ok(run.to_owned()), |name| state.find(name))
 }
 
 /// An error where a record is a follower's.

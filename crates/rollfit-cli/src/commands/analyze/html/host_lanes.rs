@@ -31,7 +31,7 @@ pub(super) fn chart(joined: &JoinedRuns) -> Markup {
         id: "hosts",
         title: "Runners by host",
         about: "What the workers of each runner did, each part of its time as high as the share of its workers that had a \
-            partition. Nothing is drawn before a runner began and after it had ended; a line marks the end of one whose record has none.",
+            partition. Nothing is drawn before a runner began and after it had ended; a line marks where the record of one without an end breaks off: what it had in progress then is not drawn.",
         legend: activity_legend(|activity| is_drawn(&lines, activity).then(|| activity.name().to_owned())),
         height: height + 64.0,
     };
@@ -47,7 +47,7 @@ pub(super) fn chart(joined: &JoinedRuns) -> Markup {
         @for (at, line) in lines.iter().enumerate() {
             @let y = plot.top + row_px * at as f64;
             @if row_px >= 11.0 || at % 2 == 0 {
-                text.tick.end x=(px(LEFT - 6.0)) y=(px(y + row_px / 2.0 + 4.0)) { (short(&runner_name(&line.host, line.shard.as_deref()))) }
+                text.tick.end x=(px(LEFT - 6.0)) y=(px(y + row_px / 2.0 + 4.0)) { (short(line)) }
             }
             (lane(line, &plot, merged, y + 1.0, row_px - 2.0))
         }
@@ -68,15 +68,21 @@ fn is_drawn(lines: &[&RunnerLine], activity: Activity) -> bool {
     activity != Activity::Idle && lines.iter().any(is_drawn)
 }
 
-/// As much of a name as there is room for.
-fn short(name: &str) -> String {
+/// As much of a runner's name as there is room for: hosts of one domain, or of one array of jobs, still differ.
+fn short(line: &RunnerLine) -> String {
     const CHARS: usize = 24;
-    let length = name.chars().count();
-    if length <= CHARS {
-        return name.to_owned();
+    let named = |host: &str| runner_name(host, line.shard.as_deref());
+    let whole = named(&line.host);
+    if whole.chars().count() <= CHARS {
+        return whole;
     }
-    let end: String = name.chars().skip(length - CHARS + 1).collect();
-    format!("…{end}")
+    let host: Vec<char> = line.host.split('.').next().unwrap_or_default().chars().collect();
+    let room = CHARS.saturating_sub(named("").chars().count()).max(6);
+    if host.len() <= room {
+        return named(&String::from_iter(host));
+    }
+    let (begin, end) = (room / 3, room - room / 3 - 1);
+    named(&format!("{}…{}", String::from_iter(&host[..begin]), String::from_iter(&host[host.len() - end..])))
 }
 
 fn lane(line: &RunnerLine, plot: &Plot, parts: usize, y: f64, height: f64) -> Markup {

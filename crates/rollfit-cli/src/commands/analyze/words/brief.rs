@@ -48,7 +48,8 @@ fn beside_runners(analysis: &Analysis) -> Option<Fact> {
     Some(fact(
         "runners",
         format!(
-            "{told} worked on this store: analyze their records together, `rollfit analyze RECORD...`; they may take what a change gains"
+            "{told} worked on this store: analyze their records together, `rollfit analyze RECORD...`; they may take what a change gains, and \
+             those on this machine count as other processes"
         ),
     ))
 }

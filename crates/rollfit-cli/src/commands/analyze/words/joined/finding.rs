@@ -28,14 +28,29 @@ pub(in super::super::super) fn headline(joined: &JoinedRuns) -> String {
             percent(*share),
             last(joined)
         ),
+        JoinedLimit::Killed { share } => {
+            let who = match &joined.killed[..] {
+                [killed] => format!("{} was", runner_name(&killed.host, killed.shard.as_deref())),
+                killed => format!("{} were", plural(killed.len(), "runner")),
+            };
+            let share = percent(*share);
+            format!(
+                "{share} of all workers' time is missing: {who} killed, or the record was copied too early."
+            )
+        }
         JoinedLimit::LateStart { share } => format!(
             "Runners began apart: {} of all workers' time was over before their runner began. Start them together.",
             percent(*share)
         ),
-        JoinedLimit::MachineCores { hosts, of_hosts, busy_share } => format!(
-            "The cores of the machines are full: those of {hosts} of {} are {} busy. More machines would do more, as far as the store takes it.",
+        JoinedLimit::MachineCores { hosts, of_hosts, busy_share, others_share } => format!(
+            "The cores of the machines are full: those of {hosts} of {} are {} busy{}. More machines would do more, as far as the store takes it.",
             plural(*of_hosts, "host"),
-            percent(*busy_share)
+            percent(*busy_share),
+            if *others_share >= 0.1 {
+                format!(", {} with other processes", percent(*others_share))
+            } else {
+                String::new()
+            }
         ),
         JoinedLimit::Waiting { what, share } => format!(
             "The workers {} for {} of their time, and no machine's cores are full.",

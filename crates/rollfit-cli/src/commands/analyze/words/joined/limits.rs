@@ -45,6 +45,6 @@ pub(in super::super::super) const fn time_use(what: TimeUse) -> &'static str {
         TimeUse::NotWritten => "look at partitions that they do not write",
         TimeUse::Idle => "have no partition",
         TimeUse::BeforeStart => "wait for their runner to begin",
-        TimeUse::AfterEnd => "have left: their runner had ended",
+        TimeUse::AfterEnd => "have left: their runner had ended, or was killed",
     }
 }

@@ -17,16 +17,25 @@ pub(in super::super) fn brief(joined: &JoinedRuns) -> Vec<Fact> {
     let mut facts = vec![fact("whole", whole(joined)), fact("last", last(joined))];
     facts.extend(helped(joined).map(|told| fact("helped", told)));
     facts.push(fact("reads", reads(joined)));
-    facts.extend(joined.killed.iter().map(|killed| fact("killed", killed_runner(killed, joined))));
-    facts.extend(joined.slower.iter().map(|slower| fact("slower", slower::host(slower))));
+    facts.extend(few_facts("killed", &joined.killed, |killed| killed_runner(killed, joined)));
+    facts.extend(few_facts("slower", &joined.slower, slower::host));
     facts.extend(server(joined).map(|told| fact("server", told)));
     facts.extend(more::machines(joined).into_iter().map(|told| fact("more", told)));
-    facts.extend(joined.gaps.iter().map(|gap| {
-        let (from, lasted) = (time(gap.from_s), time(gap.lasted_s));
-        fact("gap", format!("no runner was at work for {lasted}, from {from} on"))
+    facts.extend(few_facts("gap", &joined.gaps, |gap| {
+        format!("no runner was at work for {}, from {} on", time(gap.lasted_s), time(gap.from_s))
     }));
     facts.extend(running(joined).map(|told| fact("running", told)));
     facts.push(fact("clocks", clocks(joined)));
+    facts
+}
+
+/// The first few of a list, a line each, and how many more there are.
+fn few_facts<T>(name: &'static str, all: &[T], told: impl Fn(&T) -> String) -> Vec<Fact> {
+    const FEW: usize = 4;
+    let mut facts: Vec<Fact> = all.iter().take(FEW).map(|one| fact(name, told(one))).collect();
+    if all.len() > FEW {
+        facts.push(fact(name, format!("{} more; `--json` lists them", count((all.len() - FEW) as u64))));
+    }
     facts
 }
 
@@ -82,13 +91,13 @@ fn last(joined: &JoinedRuns) -> String {
     let line = joined.runners.iter().find(|line| line.run == imbalance.last_run);
     let shard = line.and_then(|line| line.shard.as_deref());
     let first = match imbalance.first_ended_s {
-        Some(first_s) if first_s < joined.whole.took_s => {
+        Some(first_s) if time(first_s) != time(joined.whole.took_s) => {
             format!(", the first to finish at {}", time(first_s))
         }
         _ => String::new(),
     };
     format!(
-        "{} ended last, at {}{first}; workers of runners that had ended: {} of all workers' time, {} of the whole",
+        "{} ended last, at {}{first}; {} of all workers' time was left over at the end: {} of the whole",
         runner_name(&imbalance.last_host, shard),
         time(joined.whole.took_s),
         percent(imbalance.idle_share),
@@ -117,7 +126,7 @@ fn reads(joined: &JoinedRuns) -> String {
     let twice = &joined.duplicates;
     let beyond = match twice.reads_beyond() {
         0 => "none was read twice".to_owned(),
-        beyond => format!("{} more than partitions", count(beyond)),
+        beyond => format!("{} more than one for each", count(beyond)),
     };
     let written = match twice.written_twice {
         0 => String::new(),
@@ -137,15 +146,16 @@ fn killed_runner(killed: &KilledRunner, joined: &JoinedRuns) -> String {
     let left = killed
         .left
         .filter(|left| *left > 0)
-        .map(|left| format!(", {} of its share not done", count(left)))
+        .map(|left| format!(", up to {} of its share not done", count(left)))
         .unwrap_or_default();
     let seen: Vec<String> =
         killed.seen.iter().map(|seen| format!("{} by {}", seen.partition, seen.by_host)).collect();
     let seen = if seen.is_empty() { String::new() } else { format!("; written then: {}", first_few(&seen)) };
     let helpers = joined.runners.iter().any(|line| line.helped.is_some_and(|helped| helped > 0));
-    let helpers = if helpers { "; what others wrote of other shares: see helped" } else { "" };
+    let helpers = if helpers { "; what others wrote of it is counted under `helped`" } else { "" };
     format!(
-        "the record of {name} has no end: killed, or copied while it ran; it breaks off at {} with {lost} in progress{left}{seen}{helpers}",
+        "the record of {name} has no end: killed, or copied while it ran; it breaks off at {} with {lost} in progress{left}{seen}{helpers}; \
+         what it did in its last second may not be in there",
         time(killed.at_s)
     )
 }
