@@ -59,8 +59,7 @@ pub fn check_before_work(job: &Job<'_>, partitions: &[Partition]) -> Result<Befo
     let other_definitions =
         others.iter().filter(|runner| computes_otherwise(&runner.name, &own)).cloned().collect();
     let is_shared = job.config.run.shard.is_some() || !others.is_empty();
-    let stored_otherwise =
-        if is_shared { stored_otherwise(job, &definition, partitions)? } else { None };
+    let stored_otherwise = if is_shared { stored_otherwise(job, &definition, partitions)? } else { None };
     Ok(BeforeWork {
         others,
         other_definitions,
