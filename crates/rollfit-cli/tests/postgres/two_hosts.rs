@@ -168,5 +168,12 @@ fn a_host_that_is_cut_off_in_mid_work_loses_nothing_and_ends_well() {
         "each was written once: {connected} {reconnected}"
     );
     assert_eq!(reconnected["not_started"], 0);
+    let sum = |field: &str| {
+        [&connected, &reconnected].map(|summary| summary[field].as_u64().unwrap()).iter().sum::<u64>()
+    };
+    assert!(
+        sum("source_reads") <= 6 + sum("seen_held"),
+        "no source was read twice unseen: {connected} {reconnected}"
+    );
     workload.is_as_undisturbed();
 }

@@ -24,7 +24,8 @@ pub struct BeforeWork {
     /// Those of [`BeforeWork::others`] that compute something else than this job. Where [`StoreRunner::held`] is not empty they do so
     /// on partitions of this job; else they may be at work on other outputs of the store.
     pub other_definitions: Vec<StoreRunner>,
-    /// That stored partitions of this job have receipts of another definition; none where none of those looked at has one.
+    /// That stored partitions of this job have receipts of another definition; none where none of those looked at has one, and where this
+    /// process has neither a share of the job nor other runners beside it: then none is looked at.
     pub stored_otherwise: Option<StoredOtherwise>,
     /// How far the store's clock is ahead of this machine's, in microseconds, to about half a round trip; negative where it is behind.
     /// None where the store has no clock of its own.
@@ -57,10 +58,12 @@ pub fn check_before_work(job: &Job<'_>, partitions: &[Partition]) -> Result<Befo
     others.retain(|runner| !is_this_process(&runner.name, &own));
     let other_definitions =
         others.iter().filter(|runner| computes_otherwise(&runner.name, &own)).cloned().collect();
+    let is_shared = job.config.run.shard.is_some() || !others.is_empty();
+    let stored_otherwise = if is_shared { stored_otherwise(job, &definition, partitions)? } else { None };
     Ok(BeforeWork {
         others,
         other_definitions,
-        stored_otherwise: stored_otherwise(job, &definition, partitions)?,
+        stored_otherwise,
         clock_ahead_us: clock_ahead_us(job)?,
         only_here: job.sink.only_here(),
     })

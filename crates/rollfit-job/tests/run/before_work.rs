@@ -56,6 +56,10 @@ fn receipts_of_another_definition_are_found_in_a_sample_of_the_whole_job() {
     for partition in bench.partitions().split_off(120) {
         bench.sink.put(&partition, other.sink.stored(&partition));
     }
+    assert_eq!(check(&bench).stored_otherwise, None, "a runner alone comes across each of them");
+    let own = RunnerName::of_this_process(&hash(&bench.config), None);
+    let elsewhere = RunnerName { host: "elsewhere".to_owned(), ..own };
+    *bench.sink.runners.lock().unwrap() = vec![runner(elsewhere)];
     let found = check(&bench).stored_otherwise.unwrap();
     assert_eq!(found.checked, 64);
     assert!((20..=23).contains(&found.differ), "{found:?}");

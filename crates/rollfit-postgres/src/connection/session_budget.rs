@@ -154,8 +154,10 @@ impl SessionBudget {
     fn count_runners(&mut self, rows: &[AnswerRow]) -> Result<(), StoreError> {
         let mut processes = HashSet::new();
         for row in rows {
-            let (name, sessions): (Option<&str>, i64) = (row.get(4)?, row.get(9)?);
+            let name: Option<&str> = row.get(4)?;
+            // The only row has no runner where there is none.
             let Some(name) = name.filter(|name| RunnerName::parse(name).is_some()) else { continue };
+            let sessions = row.get(9)?;
             self.runners.add(sessions);
             if row.get(6)? {
                 self.role_runners.add(sessions);
