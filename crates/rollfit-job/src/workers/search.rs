@@ -212,11 +212,10 @@ impl Search {
             (self.best, self.lower) = (Some(speed), Some(best));
             (self.most_rows_per_s, self.rest_s) = (speed.rows_per_s, REST_S);
             // A small step's gain is noise for a good part: only a large one that paid in full is reason to be bold.
-            let step = if room.others.count > 0 {
-                // The gain may be what others gave up meanwhile.
-                speed.workers
-            } else if grew >= 0.5 && gain >= 0.8 * grew {
-                if room.they_wait { 3 * speed.workers } else { 2 * speed.workers }
+            let step = if grew >= 0.5 && gain >= 0.8 * grew {
+                let bold = if room.they_wait { 3 * speed.workers } else { 2 * speed.workers };
+                // Beside others part of the gain may be what they gave up meanwhile: no step is bolder than the one before.
+                if room.others.count > 0 { bold.min((grew * speed.workers as f64) as usize) } else { bold }
             } else {
                 (2 * step).min(speed.workers)
             };
