@@ -29,8 +29,6 @@ pub struct Policy {
     /// That of the sessions; none where there is no limit.
     sessions: Option<Ceiling>,
     others: OtherRunners,
-    /// The first number.
-    first: usize,
     memory: Memory,
     competing_load: CompetingLoad,
     meter: Meter,
@@ -67,7 +65,6 @@ impl Policy {
             fixed,
             sessions,
             others: situation.others,
-            first: workers,
             memory,
             competing_load: CompetingLoad::new(situation),
             meter: Meter::new(workers),
@@ -94,7 +91,7 @@ impl Policy {
         self.memory.observe(moment);
         self.competing_load.observe(moment);
         self.waiting.observe(finished, moment.lanes.len());
-        let have_changed = self.meet(moment);
+        self.meet(moment);
         let used = self.competing_load.used_since(self.changed);
         let they_wait = self.waiting.mostly(used.as_ref());
         let ceiling = self.ceiling(they_wait);
@@ -107,9 +104,6 @@ impl Policy {
         }
         if let Some(decision) = self.restore(moment, most) {
             return Some(decision);
-        }
-        if have_changed {
-            return self.start_anew(moment, most);
         }
         let speed = self.meter.observe(moment, finished, they_wait);
         let speed = speed.filter(|speed| self.search.is_clear(speed, they_wait, self.others))?;
@@ -131,7 +125,6 @@ impl Policy {
             cores_a_worker: used.map(|used| used.each),
             left_s,
             others: self.others,
-            least_beside_others: self.first.div_ceil(2),
         };
         let choice = self.search.next(speed, room);
         self.choose(moment, choice, speed, growth)
@@ -148,28 +141,15 @@ impl Policy {
         self.sessions.as_ref().map_or(usize::MAX, |sessions| sessions.workers).min(self.fixed.workers)
     }
 
-    /// Takes note of the other runners and of the share of the sessions; whether there are more runners or fewer than before. A store
-    /// that does not answer for a moment has as many as before.
-    fn meet(&mut self, moment: &Moment) -> bool {
-        let Some(store) = &moment.store else { return false };
-        let count = store.other_runners.map_or(self.others.count, |count| count as usize);
-        let before = std::mem::replace(&mut self.others.count, count);
-        if let Some(most) = store.own_sessions_max {
-            let share = Ceiling::of_session_share(most as usize, self.others);
-            let is_new = self.sessions.as_ref().is_none_or(|known| known.workers != share.workers);
-            self.sessions = if is_new { Some(share) } else { self.sessions.take() };
+    /// Takes note of the other runners and of the share of the sessions. A store that does not answer for a moment has as many as before.
+    fn meet(&mut self, moment: &Moment) {
+        let Some(store) = &moment.store else { return };
+        self.others.count = store.other_runners.map_or(self.others.count, |count| count as usize);
+        let Some(most) = store.own_sessions_max else { return };
+        let share = Ceiling::of_session_share(most as usize, self.others);
+        if self.sessions.as_ref().is_none_or(|known| known.workers != share.workers) {
+            self.sessions = Some(share);
         }
-        before != count
-    }
-
-    /// Throws away what was measured beside another number of runners; what was being tried is over.
-    fn start_anew(&mut self, moment: &Moment, most: usize) -> Option<Decision> {
-        let back = self.search.base().map_or(self.workers, |base| base.min(most));
-        self.search.forget();
-        self.meter.restart(self.workers, moment.at);
-        self.has_refused = false;
-        let reason = format!("back to {}: {} now", workers(back), self.others.why());
-        (back != self.workers).then(|| self.set(moment.at, back, reason, None))
     }
 
     fn choose(

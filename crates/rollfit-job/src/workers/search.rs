@@ -30,8 +30,6 @@ pub(super) struct Limits {
     pub(super) left_s: f64,
     /// Who else works on the store.
     pub(super) others: OtherRunners,
-    /// Fewer are not tried beside them: who gives way must not be left with next to nothing where they do not.
-    pub(super) least_beside_others: usize,
 }
 
 /// What is tried.
@@ -94,8 +92,6 @@ const LOSS: f64 = 0.02;
 const COST: f64 = 0.02;
 /// A speed that changed by this much while the number stayed the same starts a new search.
 const DRIFT: f64 = 0.15;
-/// Beside other runners fewer workers are tried only where so much of the cores is idle.
-const IDLE_MIN: f64 = 0.1;
 const REST_S: f64 = 10.0;
 const REST_MAX_S: f64 = 60.0;
 /// After a trial that cost much it rests longer, but not longer than this: what was too much may be little by then.
@@ -133,11 +129,6 @@ impl Search {
         self.best.filter(|_| matches!(trial, Trial::Fewer(_))).map(|best| best.workers)
     }
 
-    /// The number that a trial that is under way would go back to.
-    pub(super) fn base(&self) -> Option<usize> {
-        self.best.filter(|_| self.trial != Trial::Rest).map(|best| best.workers)
-    }
-
     /// Whether a speed is known well enough to decide by.
     pub(super) fn is_clear(&self, speed: &Speed, they_wait: bool, others: OtherRunners) -> bool {
         let least = if they_wait { ERROR_OF_WAITING } else { GAIN };
@@ -148,7 +139,7 @@ impl Search {
         speed.is_final
             || match self.trial {
                 Trial::Rest => false,
-                _ if others.count > 0 => {
+                Trial::More(_) if others.count > 0 => {
                     far_from(others.rate_wanted(speed.workers as f64 / best.workers as f64), best.rows_per_s)
                 }
                 Trial::More(_) => far_from(1.0 + GAIN, best.rows_per_s),
@@ -185,10 +176,6 @@ impl Search {
             return None;
         }
         let said = give(usual);
-        if room.others.count > 0 {
-            // What was less beside others as they were then may be as much now.
-            self.lower = None;
-        }
         self.look_around(usual, quarter(usual.workers), room, &said)
     }
 
@@ -226,7 +213,9 @@ impl Search {
             (self.most_rows_per_s, self.rest_s) = (speed.rows_per_s, REST_S);
             // A small step's gain is noise for a good part: only a large one that paid in full is reason to be bold.
             let step = if grew >= 0.5 && gain >= 0.8 * grew {
-                if room.they_wait { 3 * speed.workers } else { 2 * speed.workers }
+                let bold = if room.they_wait { 3 * speed.workers } else { 2 * speed.workers };
+                // Beside others part of the gain may be what they gave up meanwhile: no step is bolder than the one before.
+                if room.others.count > 0 { bold.min((grew * speed.workers as f64) as usize) } else { bold }
             } else {
                 (2 * step).min(speed.workers)
             };
@@ -236,9 +225,8 @@ impl Search {
         // Where more was worse, the best may lie between; where nothing below is known yet, more likely there.
         if room.others.count > 0 {
             let said = taken(speed, best, gain, room.others);
-            let choice = self.try_fewer(best, room, &said).or_else(|| self.rest(best, room, Some(&said)));
             let held_back_by = Some(WorkerCeiling::OtherRunners);
-            return choice.map(|choice| Choice { held_back_by, ..choice });
+            return self.rest(best, room, Some(&said)).map(|choice| Choice { held_back_by, ..choice });
         }
         if gain < -LOSS && self.lower.is_some() && step / 2 >= quarter(best.workers).div_ceil(2) {
             return self.try_more(best, step / 2, room, &said);
@@ -248,19 +236,8 @@ impl Search {
     }
 
     fn tried_fewer(&mut self, best: Speed, speed: Speed, step: usize, room: Limits) -> Option<Choice> {
-        let others = room.others;
-        let (usual, allowed) = match others.count {
-            0 => (self.most_rows_per_s, LOSS),
-            // Beside others fewer workers get less in any case.
-            _ => (best.rows_per_s, 1.0 - others.rate_wanted(speed.workers as f64 / best.workers as f64)),
-        };
-        let loss = 1.0 - speed.rows_per_s / usual;
-        if loss <= allowed {
-            if others.count > 0 {
-                (self.best, self.most_rows_per_s) = (Some(speed), speed.rows_per_s);
-                let said = left_to(speed, best, loss, others);
-                return self.try_fewer(speed, room, &said).or_else(|| self.rest(speed, room, None));
-            }
+        let loss = 1.0 - speed.rows_per_s / self.most_rows_per_s;
+        if loss <= LOSS {
             let said =
                 format!("{} gave {}, as much as {}", workers(speed.workers), rows(speed), best.workers);
             self.best = Some(speed);
@@ -287,10 +264,12 @@ impl Search {
     }
 
     fn try_fewer(&mut self, from: Speed, room: Limits, said: &str) -> Option<Choice> {
+        // The others would take what one gives up, and where all give up at once each sees only its own part of the loss.
+        if room.others.count > 0 {
+            return None;
+        }
         let least = self.lower.map_or(room.least, |lower| room.least.max(lower.workers + 1));
-        let least = if room.others.count > 0 { least.max(room.least_beside_others) } else { least };
-        let step = if room.others.count > 0 { from.workers / 2 } else { quarter(from.workers) };
-        let workers = from.workers.saturating_sub(step).max(least);
+        let workers = from.workers.saturating_sub(quarter(from.workers)).max(least);
         if workers >= from.workers || !self.is_worth(from, workers, room) {
             return None;
         }
@@ -307,12 +286,8 @@ impl Search {
         let since_s =
             self.fewer_failed.map_or(f64::INFINITY, |failed| room.at.saturating_sub(failed).as_secs_f64());
         let cost_s = (1.0 - workers as f64 / from.workers as f64) * (from.took_s + from.partition_s);
-        // What one runner leaves undone the others do where the store is full; where it is not, it is one runner's loss of all that they do.
-        let cost_s = cost_s / (room.others.count + 1) as f64;
         let computes = room.cores_a_worker.is_some_and(|cores| cores > 0.85);
-        // Beside others a runner whose own cores are busy is limited by them, and gives nothing away by being fewer.
-        let is_own_limit = room.others.count > 0 && room.idle_share < IDLE_MIN;
-        !each_counts && !computes && !is_own_limit && cost_s <= COST * room.left_s.min(since_s)
+        !each_counts && !computes && cost_s <= COST * room.left_s.min(since_s)
     }
 
     fn rest(&mut self, best: Speed, room: Limits, said: Option<&str>) -> Option<Choice> {
@@ -358,12 +333,6 @@ fn taken(speed: Speed, best: Speed, gain: f64, others: OtherRunners) -> String {
         ..0.5 => format!("{more} gave no more than {fewer} ({gain:+.0} %)"),
         _ => format!("{more} gave {gain:.0} % more than {fewer}, most of it taken from {}", runners(others)),
     }
-}
-
-/// Why fewer workers are kept that gave less.
-fn left_to(speed: Speed, best: Speed, loss: f64, others: OtherRunners) -> String {
-    let (fewer, more, loss) = (speed.workers, best.workers, 100.0 * loss);
-    format!("{fewer} gave {loss:.0} % less than {more}, most of it left to {}", runners(others))
 }
 
 fn runners(others: OtherRunners) -> String {
