@@ -157,8 +157,11 @@ fn a_bad_value_in_the_environment_names_its_variable() {
     let before = Tree::read(&sandbox.path("fx"));
     let run = |name, value| sandbox.run_with(&[(name, value)], &["run"]).exits(2);
     run("ROLLFIT_RUN__ATTEMPTS", "many").says(&["many", "ROLLFIT_RUN__ATTEMPTS", "from the environment"]);
-    run("ROLLFIT_RUN__WORKER", "2")
-        .says(&["did you mean `workers`?", "ROLLFIT_RUN__WORKER", "from the environment"]);
+    run("ROLLFIT_RUN__WORKER", "2").says(&[
+        "did you mean `workers`?",
+        "ROLLFIT_RUN__WORKER",
+        "from the environment",
+    ]);
     run("ROLLFIT_STORE__URL__X", "2").says(&["ROLLFIT_STORE__URL__X", "`url` is a value"]);
     run("ROLLFIT_RUN__BOUNDARY", "keep").says(&["boundary = \"keep\"", "ROLLFIT_RUN__BOUNDARY"]);
     run("ROLLFIT_WINDOWS__W15", "2").says(&["w15 = 2", "ROLLFIT_WINDOWS__W15"]);
