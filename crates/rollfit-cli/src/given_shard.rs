@@ -217,7 +217,7 @@ fn slurm(variables: &Variables<'_>, index: &str) -> Result<Task, String> {
     // An array of one task needs no step.
     let step = if min == max { 1 } else { number("STEP")? };
     let is_in_range = (min..=max).contains(&id) && step > 0;
-    if !is_in_range || !(id - min).is_multiple_of(step) || (max - min) / step != count.saturating_sub(1) {
+    if !is_in_range || !(id - min).is_multiple_of(step) || count.checked_sub(1) != Some((max - min) / step) {
         return Err(format!(
             "the tasks of this array are not evenly spaced (Slurm says: {count} tasks from {min} to {max} in steps of {step}, this is {id}), so \
              they do not say which shard this is"
