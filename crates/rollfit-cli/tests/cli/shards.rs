@@ -211,12 +211,20 @@ fn a_shard_that_is_none_is_refused_with_what_to_write() {
     }
     for (name, value, part) in [
         ("ROLLFIT_SHARD", "4/4", "ROLLFIT_SHARD = \"4/4\": there is no shard 4 of 4"),
-        ("ROLLFIT_SHARD", "/4", "nothing says which one this is"),
-        ("JOB_COMPLETION_INDEX", "3", "set ROLLFIT_SHARD=/N, N = spec.completions, or 0/1 for the whole job"),
+        (
+            "ROLLFIT_SHARD",
+            "/4",
+            "ROLLFIT_SHARD = \"/4\" says how many shards there are, and nothing says which",
+        ),
+        (
+            "JOB_COMPLETION_INDEX",
+            "3",
+            "task 3 of an array job (JOB_COMPLETION_INDEX), but the number of tasks is unknown; set ROLLFIT_SHARD=/N",
+        ),
         ("SLURM_ARRAY_TASK_ID", "3", "SLURM_ARRAY_TASK_MIN is not set"),
     ] {
         for verb in ["run", "plan", "verify", "compare", "adopt"] {
-            refuses(sandbox.run_with(&[(name, value)], &[verb]), &["error: ", name, part]);
+            refuses(sandbox.run_with(&[(name, value)], &[verb]), &["error: ", part]);
         }
     }
     refuses(
