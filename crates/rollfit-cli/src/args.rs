@@ -123,8 +123,8 @@ pub(crate) struct SelectArguments {
     /// Partitions processed at once: `auto`, a number, or a range such as 2..16
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<Workers>,
-    /// The share of the job that is this machine's, from 0: 3/8 is the fourth of eight [default: as ROLLFIT_SHARD or an array job says]
-    #[arg(long, value_name = "I/N", allow_negative_numbers = true)]
+    /// Process shard I of N first (from 0: 0/8 to 7/8) [default: ROLLFIT_SHARD, or the array job's index]
+    #[arg(long, value_name = "I/N", allow_hyphen_values = true)]
     pub(crate) shard: Option<Shard>,
 }
 
@@ -168,7 +168,7 @@ pub(crate) struct RunArguments {
     /// Also rewrite partitions that are done
     #[arg(long)]
     pub(crate) force: bool,
-    /// With a shard, stop after its partitions, in place of helping with those of others that are missing
+    /// Stop after the own shard; do not help other shards
     #[arg(long)]
     pub(crate) no_help: bool,
     /// After a signal, roll back partitions that do not finish within this time

@@ -7,16 +7,12 @@ use rollfit_job::foreign;
 use rollfit_job::runners::{Shard, ShardError};
 
 use crate::exit::Failure;
+use crate::format;
 
 const SHARD: &str = "ROLLFIT_SHARD";
 /// Each engine of array jobs, with the variable that says which of its tasks this is.
 const ENGINES: [Engine; 3] = [
-    Engine {
-        name: "Kubernetes",
-        index: "JOB_COMPLETION_INDEX",
-        count: "spec.completions of the Job",
-        task: kubernetes,
-    },
+    Engine { name: "Kubernetes", index: "JOB_COMPLETION_INDEX", count: "spec.completions", task: kubernetes },
     Engine {
         name: "AWS Batch",
         index: "AWS_BATCH_JOB_ARRAY_INDEX",
@@ -25,7 +21,7 @@ const ENGINES: [Engine; 3] = [
     },
     Engine { name: "Slurm", index: "SLURM_ARRAY_TASK_ID", count: "the size of the array", task: slurm },
 ];
-const WAYS_OUT: &str = "--shard I/N or ROLLFIT_SHARD=I/N says which shard this is, 0/1 is the whole job";
+const WAYS_OUT: &str = "; set ROLLFIT_SHARD=I/N (0/4 is the first of four), or 0/1 for the whole job";
 /// The most characters of a variable that a message repeats.
 const VALUE_CHARS_MAX: usize = 80;
 
@@ -66,6 +62,12 @@ impl GivenShard {
     pub(crate) fn find(flag: Option<Shard>) -> Result<Option<Self>, Failure> {
         let value = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         given(flag, &Variables(&value)).map_err(Failure::usage)
+    }
+
+    /// The variables that are set and say which shard this is, whether or not they have a meaning.
+    pub(crate) fn variables() -> Vec<&'static str> {
+        let names = std::iter::once(SHARD).chain(ENGINES.map(|engine| engine.index));
+        names.filter(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty())).collect()
     }
 
     /// The share; none where it is the whole job.
@@ -159,32 +161,39 @@ fn of_array_job(variables: &Variables<'_>, count: Option<u64>) -> Result<Option<
     let Some(engine) = engines.next() else { return Ok(None) };
     if let Some(other) = engines.next() {
         return Err(format!(
-            "{} and {} are both set, by {} and {}: {WAYS_OUT}",
-            engine.index, other.index, engine.name, other.name
+            "found two array jobs, {} ({}) and {} ({}); unset one, or set {SHARD}=I/N",
+            engine.name, engine.index, other.name, other.index
         ));
     }
-    let task = (engine.task)(variables, engine.index).map_err(|why| format!("{why}; {WAYS_OUT}"))?;
-    let count = match (count, task.count) {
+    let task = (engine.task)(variables, engine.index).map_err(|why| format!("{why}{WAYS_OUT}"))?;
+    let known = match (count, task.count) {
         (Some(given), Some(count)) if given != count => {
             return Err(format!(
-                "{} is not what {} says, which has {count} tasks; {WAYS_OUT}",
-                assigned(SHARD, &format!("/{given}")),
-                engine.name
+                "{SHARD}=/{given}, but {} runs {}; set /{count} or unset it",
+                engine.name,
+                format::plural(usize::try_from(count).unwrap_or(usize::MAX), "task")
             ));
         }
         (given, count) => given.or(count),
     };
-    let count = count.ok_or_else(|| without_count(engine, task.index))?;
-    let shard = Shard::new(task.index, count)
-        .map_err(|error| format!("{} = {}: {error}; {WAYS_OUT}", engine.index, task.index))?;
+    let known = known.ok_or_else(|| without_count(engine, task.index))?;
+    let shard = Shard::new(task.index, known).map_err(|error| match error {
+        ShardError::Index { index, count: shards } if count.is_some() => format!(
+            "{} is {index}, but {} numbered 0 to {}; is {SHARD}=/N smaller than {}?",
+            engine.index,
+            if shards == 1 { "1 shard is".to_owned() } else { format!("{shards} shards are") },
+            shards - 1,
+            engine.count
+        ),
+        error => format!("{} = {}: {error}{WAYS_OUT}", engine.index, task.index),
+    })?;
     Ok(Some(GivenShard { shard, origin: engine.name, is_of_array_job: true, instead_of: None }))
 }
 
 /// Of how many shards this is one is not known: it is not the whole job.
 fn without_count(engine: &Engine, index: u64) -> String {
     format!(
-        "{} = {index} says which task of an array job this is, and nothing says of how many: set {SHARD}=/N, where N is {}; {SHARD}=0/1 or \
-         --shard 0/1 does the whole job in each task",
+        "task {index} of an array job ({}), but the number of tasks is unknown; set {SHARD}=/N, N = {}, or 0/1 for the whole job",
         engine.index, engine.count
     )
 }
@@ -205,10 +214,10 @@ fn slurm(variables: &Variables<'_>, index: &str) -> Result<Task, String> {
     let number = |name: &str| variables.number(&format!("SLURM_ARRAY_TASK_{name}"));
     let id = variables.number(index)?;
     let (min, max, count) = (number("MIN")?, number("MAX")?, number("COUNT")?);
-    // An array of one task has no step.
-    let step = number("STEP")?.max(u64::from(min == max));
+    // An array of one task needs no step.
+    let step = if min == max { 1 } else { number("STEP")? };
     let is_in_range = (min..=max).contains(&id) && step > 0;
-    if !is_in_range || !(id - min).is_multiple_of(step) || (max - min) / step != count.saturating_sub(1) {
+    if !is_in_range || !(id - min).is_multiple_of(step) || count.checked_sub(1) != Some((max - min) / step) {
         return Err(format!(
             "the tasks of this array are not evenly spaced (Slurm says: {count} tasks from {min} to {max} in steps of {step}, this is {id}), so \
              they do not say which shard this is"
@@ -290,6 +299,9 @@ mod tests {
         ] {
             says(None, &slurm_task(task), &format!("shard {shard}, from Slurm"));
         }
+        let one = slurm_task(["5", "5", "5", "1", "1"]);
+        let without_step = [&one[..3], &one[4..]].concat();
+        says(None, &without_step, "shard 0 of 1, from Slurm");
         let sized = [&slurm_task(["9", "3", "17", "2", "8"])[..], &[("ROLLFIT_SHARD", "/8")]].concat();
         says(None, &sized, "shard 3 of 8, from Slurm");
     }
@@ -307,23 +319,30 @@ mod tests {
             ["0", "0", "7", "0", "8"],
             ["3", "7", "0", "1", "8"],
             ["0", "0", "0", "1", "0"],
+            ["0", "0", "0", "1", "2"],
             ["0", "0", "18446744073709551615", "1", "18446744073709551615"],
         ] {
-            fails(&slurm_task(task), &["not evenly spaced", "--shard I/N", "0/1 is the whole job"]);
+            fails(
+                &slurm_task(task),
+                &["not evenly spaced", "; set ROLLFIT_SHARD=I/N", "0/1 for the whole job"],
+            );
         }
         let incomplete = [("SLURM_ARRAY_TASK_ID", "3"), ("SLURM_ARRAY_TASK_MIN", "3")];
-        fails(&incomplete, &["SLURM_ARRAY_TASK_MAX is not set; --shard I/N"]);
+        fails(&incomplete, &["SLURM_ARRAY_TASK_MAX is not set; set ROLLFIT_SHARD=I/N"]);
     }
 
     #[test]
     fn an_index_without_a_size_is_never_the_whole_job() {
         fails(
             &[("JOB_COMPLETION_INDEX", "3")],
-            &["JOB_COMPLETION_INDEX = 3", "set ROLLFIT_SHARD=/N", "spec.completions", "ROLLFIT_SHARD=0/1"],
+            &[
+                "task 3 of an array job (JOB_COMPLETION_INDEX), but the number of tasks is unknown; ",
+                "set ROLLFIT_SHARD=/N, N = spec.completions, or 0/1 for the whole job",
+            ],
         );
         fails(
             &[("AWS_BATCH_JOB_ARRAY_INDEX", "3")],
-            &["AWS_BATCH_JOB_ARRAY_INDEX = 3", "set ROLLFIT_SHARD=/N"],
+            &["task 3 of an array job (AWS_BATCH_JOB_ARRAY_INDEX)", "N = the size of the array"],
         );
         fails(&[("ROLLFIT_SHARD", "/8")], &["ROLLFIT_SHARD = \"/8\"", "JOB_COMPLETION_INDEX", "write I/N"]);
     }
@@ -364,12 +383,14 @@ mod tests {
             ("ROLLFIT_SHARD", "3", "write I/N, the first of four is 0/4"),
             ("ROLLFIT_SHARD", "-1/4", "write I/N"),
             ("ROLLFIT_SHARD", " ", "write I/N"),
+            ("ROLLFIT_SHARD", " 1/4", "\" 1/4\" is not a shard"),
+            ("ROLLFIT_SHARD", "1/4 ", "write I/N"),
             ("ROLLFIT_SHARD", "/0", "not 0"),
             ("ROLLFIT_SHARD", "/", "write /N"),
             ("ROLLFIT_SHARD", "/+8", "write /N"),
             ("ROLLFIT_SHARD", "/100001", "not 100001"),
             ("ROLLFIT_SHARD", "a\u{1b}[2J\nb", "\"a\\u{1b}[2J\\nb\""),
-            ("JOB_COMPLETION_INDEX", "-1", "\"-1\" is not a number; --shard"),
+            ("JOB_COMPLETION_INDEX", "-1", "\"-1\" is not a number; set ROLLFIT_SHARD=I/N"),
             ("JOB_COMPLETION_INDEX", "99999999999999999999", "is not a number"),
             ("AWS_BATCH_JOB_ARRAY_INDEX", "x", "is not a number"),
             ("SLURM_ARRAY_TASK_ID", "x", "is not a number"),
@@ -384,8 +405,20 @@ mod tests {
         fails(&aws("0", "eight"), &["AWS_BATCH_JOB_ARRAY_SIZE = \"eight\" is not a number"]);
         fails(&aws("0", "0"), &["1 to 100000 shards, not 0"]);
         let sized = [&aws("0", "8")[..], &[("ROLLFIT_SHARD", "/4")]].concat();
-        fails(&sized, &["ROLLFIT_SHARD = \"/4\" is not what AWS Batch says, which has 8 tasks"]);
+        fails(&sized, &["ROLLFIT_SHARD=/4, but AWS Batch runs 8 tasks; set /8 or unset it"]);
         let two = [&aws("0", "8")[..], &[("JOB_COMPLETION_INDEX", "0")]].concat();
-        fails(&two, &["JOB_COMPLETION_INDEX and AWS_BATCH_JOB_ARRAY_INDEX are both set"]);
+        fails(
+            &two,
+            &[
+                "found two array jobs, Kubernetes (JOB_COMPLETION_INDEX) and AWS Batch (AWS_BATCH_JOB_ARRAY_INDEX); unset",
+            ],
+        );
+        let beyond = [("JOB_COMPLETION_INDEX", "16"), ("ROLLFIT_SHARD", "/16")];
+        fails(
+            &beyond,
+            &[
+                "JOB_COMPLETION_INDEX is 16, but 16 shards are numbered 0 to 15; is ROLLFIT_SHARD=/N smaller than spec.completions?",
+            ],
+        );
     }
 }

@@ -171,9 +171,7 @@ impl OpenJob {
         let only_here = only_here.filter(|_| given.share().is_some());
         logging::info(&share.sentence(only_here.as_deref().filter(|_| !given.is_of_array_job)));
         if let Some(why) = only_here.filter(|_| given.is_of_array_job) {
-            logging::warn(&format!(
-                "{why}: tasks of this array job on other machines do not see this store; use one that all of them reach"
-            ));
+            logging::warn(&why);
         }
         self.share = given.share().map(|_| share);
     }

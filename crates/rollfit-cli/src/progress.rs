@@ -155,7 +155,7 @@ impl Progress {
             Outcome::AlreadyDone => self.log_event(at, "done", false, "nothing to do"),
             Outcome::WrittenByOther => self.log_event(at, "done", false, "another runner has written it"),
             Outcome::Unchecked => {
-                self.log_event(at, "done", false, "has features, which the runner of its shard checks");
+                self.log_event(at, "done", false, "not checked: belongs to another shard and has features");
             }
             Outcome::Waiting => self.log_event(at, "waiting", false, "waiting for its first row"),
             Outcome::LeftAlone(assessment) => {

@@ -25,7 +25,10 @@ const OF_ONE_MACHINE: [(u64, &str); 12] = [
 pub(crate) fn only_here(dir: &Path, existing: &Path) -> Option<String> {
     let kind = kind(existing)?;
     let (_, name) = OF_ONE_MACHINE.iter().find(|(number, _)| *number == kind)?;
-    Some(format!("{} is on this machine's own disk ({name})", full(dir).display()))
+    Some(format!(
+        "{} is on this machine's own disk ({name}); use a directory that all machines reach",
+        full(dir).display()
+    ))
 }
 
 #[cfg(target_os = "linux")]

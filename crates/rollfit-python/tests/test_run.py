@@ -71,7 +71,7 @@ def test_options_are_those_of_the_command(job):
 
 def test_shards_are_all_of_the_job_and_help_with_what_is_missing(job, monkeypatch):
     first = rollfit.run(shard="0/2", no_help=True)
-    assert first.written == first.partitions == 4 - first.to_dict()["other_shards"]["missing"]
+    assert first.written == first.partitions == 4 - len(first.to_dict()["other_shards"]["missing"])
     monkeypatch.setenv("ROLLFIT_SHARD", "0/2")
     second = rollfit.run(shard="1/2")
     assert second.written == second.partitions == 4 - first.partitions
@@ -92,7 +92,7 @@ def test_shards_are_all_of_the_job_and_help_with_what_is_missing(job, monkeypatc
         ({"only": b"eurusd"}, TypeError, "only takes"),
         ({"replace": "fish"}, rollfit.ConfigError, "cannot be replaced"),
         ({"shard": "4/4"}, rollfit.ConfigError, "there is no shard 4 of 4"),
-        ({"no_help": True}, rollfit.ConfigError, "--no-help goes with a shard"),
+        ({"no_help": True}, rollfit.ConfigError, "--no-help needs a shard"),
         ({"stop_within": -1}, rollfit.ConfigError, "stop-within"),
         ({"progress": 3}, TypeError, "progress takes"),
         ({"follow": True}, TypeError, "follow"),

@@ -19,6 +19,7 @@ use super::run::{Summary, given_shard, run_open};
 use crate::args::{GlobalArguments, RunArguments};
 use crate::exit::{Exit, Failure};
 use crate::follow::{BehindNow, FollowReporters, FollowState, work};
+use crate::given_shard::GivenShard;
 use crate::open::OpenJob;
 use crate::output::ENTRIES_MAX;
 use crate::poll_interval::PollInterval;
@@ -85,13 +86,17 @@ fn check_options(arguments: &RunArguments) -> Result<(), Failure> {
 
 /// Refuses to follow a share of the partitions: the next month of a key would be another follower's.
 fn check_share(arguments: &RunArguments) -> Result<(), Failure> {
-    match given_shard(arguments)?.filter(|given| given.share().is_some()) {
-        Some(given) => Err(Failure::usage(format!(
-            "--follow keeps keys up to date, and a shard is a share of their months ({given}): give each follower keys of its own with --only, \
-             and ROLLFIT_SHARD=0/1 in an array job"
-        ))),
-        None => Ok(()),
+    let shard = match GivenShard::find(arguments.select.shard) {
+        Ok(given) => given.filter(|given| given.share().is_some()).map(|given| given.to_string()),
+        // What would complete the variables would be refused next.
+        Err(_) => Some(format!("from {}", GivenShard::variables().join(" and "))),
+    };
+    if let Some(shard) = shard {
+        return Err(Failure::usage(format!(
+            "--follow cannot use a shard ({shard}): use --only KEY for each follower; in an array job also ROLLFIT_SHARD=0/1"
+        )));
     }
+    given_shard(arguments).map(drop)
 }
 
 /// The newest month of each key that can be read, of any series; none where it has no rows yet.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing of it changes the exit code, which is that of the own share.
 
+use rollfit_job::few::few;
 use rollfit_job::partition::Partition;
 use rollfit_job::run::{OtherShares, Outcome};
 
@@ -26,7 +27,7 @@ pub(super) struct HelpSummary {
     /// Those that had features before, which the runners of their shards compare with the source.
     unchecked: usize,
     /// Those without features that were left as they are.
-    missing: usize,
+    missing: Vec<Partition>,
     /// Those of which nothing is known, because the store did not answer or the run was stopped.
     unknown: usize,
     /// Whether the run was told to stop after its own share.
@@ -39,7 +40,7 @@ impl HelpSummary {
             partitions: others.partitions,
             written_by_others: others.written_by_others,
             unchecked: others.unchecked,
-            missing: others.missing.len(),
+            missing: others.missing.clone(),
             unknown: others.unknown,
             no_help,
             ..Self::default()
@@ -56,7 +57,7 @@ impl HelpSummary {
             Outcome::WrittenByOther | Outcome::AlreadyDone => self.written_by_others += 1,
             Outcome::Unchecked => self.unchecked += 1,
             Outcome::Waiting => self.waiting += 1,
-            Outcome::Abandoned => self.missing += 1,
+            Outcome::Abandoned => self.missing.push(partition.clone()),
             Outcome::LeftAlone(_) => self.skipped.extend(undone),
             Outcome::Held(_) => self.held.extend(undone),
             _ => self.failed.extend(undone),
@@ -74,12 +75,13 @@ impl HelpSummary {
             format!("  {} (another shard): {}: {}", problem.partition, problem.state, cause(problem))
         }));
         lines.extend(rest_line(undone().count(), "partition"));
+        lines.extend((!self.missing.is_empty()).then(|| format!("  missing: {}", few(&self.missing))));
         lines
     }
 
     fn counts_line(&self) -> String {
         let some = |number: usize, what: &str| (number > 0).then(|| format!("{number} {what}"));
-        let missing = if self.no_help { "missing and left (--no-help)" } else { "missing" };
+        let missing = if self.no_help { "missing, not started (--no-help)" } else { "missing" };
         let counts = [
             Some(format!("{} written here", self.written)),
             some(self.written_by_others, "written by other runners"),
@@ -88,8 +90,8 @@ impl HelpSummary {
             some(self.skipped.len(), "skipped"),
             some(self.failed.len(), "failed"),
             some(self.held.len(), "still in use"),
-            some(self.missing, missing),
-            some(self.unknown, "not looked at"),
+            some(self.missing.len(), missing),
+            some(self.unknown, "not reached"),
         ];
         let counts = counts.into_iter().flatten().collect::<Vec<_>>().join(", ");
         format!("{} of other shards: {counts}", format::plural(self.partitions, "partition"))
@@ -132,9 +134,10 @@ mod tests {
             lines,
             [
                 "16 partitions of other shards: 0 written here, 3 written by other runners, 4 not checked (they have features), 1 waiting, \
-                 1 failed, 1 still in use, 5 missing, 1 not looked at",
+                 1 failed, 1 still in use, 5 missing, 1 not reached",
                 "  eurusd 2017-04 (another shard): held: still in use by process 7 on worker-3",
                 "  eurusd 2017-05 (another shard): failed: the disk is full",
+                "  missing: eurusd 2017-01, eurusd 2017-02, eurusd 2017-03, eurusd 2017-04, eurusd 2017-06",
             ]
         );
     }
@@ -144,7 +147,10 @@ mod tests {
         let others = OtherShares { partitions: 3, missing: partitions(3), ..OtherShares::default() };
         assert_eq!(
             HelpSummary::new(&others, true).lines(|problem| problem.cause.clone()),
-            ["3 partitions of other shards: 0 written here, 3 missing and left (--no-help)"]
+            [
+                "3 partitions of other shards: 0 written here, 3 missing, not started (--no-help)",
+                "  missing: eurusd 2017-01, eurusd 2017-02, eurusd 2017-03",
+            ]
         );
         let none = HelpSummary::new(&OtherShares::default(), true);
         assert!(none.lines(|problem| problem.cause.clone()).is_empty());

@@ -50,9 +50,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
 pub(crate) fn given_shard(arguments: &RunArguments) -> Result<Option<GivenShard>, Failure> {
     let given = GivenShard::find(arguments.select.shard)?;
     if arguments.no_help && given.is_none() {
-        return Err(Failure::usage(
-            "--no-help goes with a shard, and this run has none: give --shard I/N or ROLLFIT_SHARD=I/N, or leave it out",
-        ));
+        return Err(Failure::usage("--no-help needs a shard: add --shard I/N, or remove --no-help"));
     }
     Ok(given)
 }

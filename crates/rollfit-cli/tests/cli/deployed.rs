@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,10 +12,10 @@ use crate::running::{Running, signal};
 use crate::sandbox::{Answer, ROLLFIT, Sandbox};
 use crate::signals::SlowJob;
 
-/// `srun` runs its command, `scontrol` notes what it is asked for.
-const SRUN: &str = "#!/bin/sh\nshift\nexec \"$@\"\n";
+/// `srun` runs its command, or ends with a code of the test's; `scontrol` notes what it is asked for.
+const SRUN: &str = "#!/bin/sh\n[ -z \"$SRUN_CODE\" ] || exit \"$SRUN_CODE\"\nshift\nexec \"$@\"\n";
 const SCONTROL: &str = "#!/bin/sh\necho \"$@\" >>requeued\n";
-/// As much of Airflow as the file names: decorators that give back what they decorate, and its exceptions.
+/// As much of Airflow as the file names: decorators that give back what they decorate, and its exceptions. SIGTERM raises nothing in a task.
 const AIRFLOW: &str = r#"
 import signal, sys, types
 
@@ -33,8 +34,7 @@ for name, what in {"sdk": dict(dag=decorator, task=decorator),
     module = sys.modules["airflow." + name] = types.ModuleType("airflow." + name)
     vars(module).update(what)
 import rollfit_dag
-def stop(*_): raise AirflowException("stopped")
-signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGTERM, lambda *_: None)
 rollfit_dag.SHARDS, rollfit_dag.CONFIG = 2, sys.argv[1]
 try:
     rollfit_dag.run_shard(int(sys.argv[2]))
@@ -98,7 +98,7 @@ fn the_job_of_aws_batch_stops_in_time_and_tries_again_what_may_pass() {
     let job: Value = serde_json::from_str(&deployed("aws-batch/job-definition.json")).unwrap();
     serde_json::from_str::<Value>(&deployed("aws-batch/execution-role-policy.json")).unwrap();
     let command = words(&job["containerProperties"]["command"]);
-    assert!(number_after(&command, "--stop-within") + 5 <= 30, "AWS Batch kills after 30 s");
+    assert!(number_after(&command, "--stop-within") + 5 < 30, "AWS Batch kills after 30 s");
     is_understood(&command);
     let retries = job["retryStrategy"]["evaluateOnExit"].as_array().unwrap();
     assert!(retries.len() <= 5, "AWS Batch takes no more");
@@ -194,6 +194,32 @@ fn a_task_of_slurm_is_begun_again_where_that_helps() {
     assert_eq!(fs::read_to_string(sandbox.path("requeued")).unwrap(), "requeue 7_1\n");
 }
 
+#[test]
+fn a_task_of_slurm_that_is_stopped_or_killed_is_begun_again() {
+    for (code, is_again) in
+        [(0, false), (1, true), (2, false), (4, false), (130, true), (137, true), (143, true)]
+    {
+        let sandbox = Sandbox::new();
+        let mut task = slurm_task(&sandbox, 1, 0);
+        task.env("SRUN_CODE", code.to_string());
+        Answer::from_command(task).exits(code);
+        assert_eq!(sandbox.path("requeued").exists(), is_again, "{code}");
+    }
+}
+
+#[test]
+fn the_script_of_slurm_needs_an_array_and_no_home() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
+    let mut task = slurm_task(&sandbox, 1, 0);
+    task.env_remove("HOME");
+    Answer::from_command(task).exits(0);
+    let mut alone = slurm_task(&sandbox, 1, 0);
+    alone.env_remove("SLURM_ARRAY_JOB_ID");
+    let alone = Answer::from_command(alone);
+    assert!(!alone.status.success());
+    alone.says(&["SLURM_ARRAY_JOB_ID: submit with --array"]);
+}
+
 /// The task of Airflow in the place of Airflow.
 fn airflow_task(sandbox: &Sandbox, index: u32) -> Command {
     sandbox.write("task.py", AIRFLOW);
@@ -221,7 +247,7 @@ fn the_tasks_of_airflow_do_the_job_and_say_whether_a_retry_helps() {
         .says(&["AirflowException: shard 1/2: exit code 3"]);
 }
 
-/// Airflow stops a task by SIGTERM, which is an exception in it.
+/// Airflow stops a task by SIGTERM, which raises nothing in it, and by SIGKILL 5 s later. Rollfit outlives its task.
 #[test]
 fn a_task_of_airflow_that_is_stopped_lets_the_partition_in_progress_finish() {
     let job = SlowJob::new();
@@ -231,8 +257,9 @@ fn a_task_of_airflow_that_is_stopped_lets_the_partition_in_progress_finish() {
     let mut running = Running::start(airflow_task(&job.sandbox, 0));
     running.wait_for_stage("write");
     signal(&running, "TERM");
+    signal(&running, "KILL");
     running.wait_for_words("finishing the partitions in progress");
-    running.finish().exits(1).says(&["AirflowException: stopped"]);
+    assert_eq!(running.finish().status.signal(), Some(9));
     let finished =
         ["2017-01", "2017-02", "2017-03"].iter().filter(|month| job.sandbox.part("slow", month).exists());
     assert_eq!(finished.count(), 1);

@@ -97,7 +97,7 @@ impl std::str::FromStr for Shard {
                 .then(|| text.parse().ok())
                 .flatten()
         };
-        let parts = text.trim().split_once('/');
+        let parts = text.split_once('/');
         match parts.and_then(|(index, count)| number(index).zip(number(count))) {
             Some((index, count)) => Self::new(index, count),
             None => Err(ShardError::Text(text.to_owned())),
@@ -131,6 +131,10 @@ mod tests {
             ("-1/4", "write I/N"),
             ("+1/4", "write I/N"),
             ("1/4/4", "write I/N"),
+            (" 1/4", "` 1/4` is not a shard"),
+            ("1/4 ", "`1/4 ` is not a shard"),
+            ("1 /4", "write I/N"),
+            ("1/ 4", "write I/N"),
             ("99999999999999999999/4", "write I/N"),
             ("", "write I/N"),
         ] {

@@ -152,7 +152,10 @@ impl Sink for PostgresStore {
 
     fn only_here(&self) -> Option<String> {
         let what = if self.pool.is_socket() { "a Unix socket" } else { "localhost" };
-        self.pool.leads_here().then(|| format!("{what} leads to another server on each machine"))
+        let advice = "use a host name that all machines reach";
+        self.pool
+            .leads_here()
+            .then(|| format!("the store is on {what}, which is another server on each machine; {advice}"))
     }
 
     fn holdings(
