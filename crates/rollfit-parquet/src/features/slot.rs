@@ -16,7 +16,7 @@ use crate::fault::{file_error, parquet_error};
 use crate::features::new_receipt::{cannot_adopt, check_copy, copy_with_receipt};
 use crate::features::read_back::{ParquetReader, RECEIPT_KEY};
 use crate::features::sink::{LOCK, UNFINISHED, foreign_files};
-use crate::file_system::{FileSystem, OutputFile};
+use crate::file_system::{FileSystem, OutputFile, refresh_dir};
 use crate::lock::ExclusiveLock;
 use rollfit_files::parquet_file::Checksums;
 use rollfit_files::regular_file::is_there;
@@ -117,8 +117,9 @@ impl ParquetSlot<'_> {
         self.created.is_some() && self.created == found.ok().map(|found| (found.dev(), found.ino()))
     }
 
-    /// Checks that nobody took the lock away.
+    /// Checks that nobody took the lock away. Another machine may have, without this one's cache of the directory knowing.
     fn check_lock(&self) -> Result<(), StoreError> {
+        refresh_dir(&self.dir);
         match &self.lock {
             Some(lock) if lock.is_in_place() => Ok(()),
             _ => Err(self.lost(LOCK)),
