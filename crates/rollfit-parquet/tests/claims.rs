@@ -235,6 +235,9 @@ fn notes_of_earlier_versions_are_read_and_strange_ones_do_no_harm() {
     }
 }
 
+/// Does something to a store.
+type Damage<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn what_is_wrong_with_one_partition_hides_no_other() {
     let lock = |dir: &Path| {
@@ -242,7 +245,6 @@ fn what_is_wrong_with_one_partition_hides_no_other() {
         dir.join(PART_DIR).join(".lock")
     };
     let mkfifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-    type Damage<'a> = &'a dyn Fn(&Path);
     let odd: [(Damage<'_>, &[&str], bool); 5] = [
         (&|dir| fs::create_dir(lock(dir)).unwrap(), &["month=2017-01/.lock", "it is a directory"], false),
         (&|dir| symlink("nowhere", lock(dir)).unwrap(), &["month=2017-01/.lock", "it is a link"], false),
