@@ -196,7 +196,7 @@ pub(crate) struct StatusArguments {
     /// Only runs of this configuration
     #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Show what the store shows: all runners on all machines, and the progress of the whole job
+    /// Show all runners on all machines and the whole job's progress, from the store
     #[arg(long, conflicts_with = "run")]
     pub(crate) store: bool,
     /// Refresh every second until the run ends; with --store every 2 s until nobody is at work

@@ -62,6 +62,13 @@ impl ExclusiveLock {
     }
 }
 
+impl ExclusiveLock {
+    /// Whether the lock's file still has its name. Where another has it, or none, others do not see this lock.
+    pub(crate) fn is_in_place(&self) -> bool {
+        is_at(&self.file, &self.path)
+    }
+}
+
 impl Drop for ExclusiveLock {
     fn drop(&mut self) {
         // Where the file cannot be removed it stays behind, unlocked and harmless.

@@ -113,6 +113,10 @@ impl RawFile for SlowFile {
         self.file.set_len(bytes)
     }
 
+    fn id(&self) -> std::io::Result<(u64, u64)> {
+        self.file.id()
+    }
+
     fn direct_alignment(&self) -> Option<usize> {
         self.file.direct_alignment()
     }

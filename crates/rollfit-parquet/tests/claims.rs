@@ -1,12 +1,13 @@
 //! Who has a partition, seen by others: a look never takes a claim and is never in the way of one; locks say who holds them, and may say
 //! anything; marks change with each commit and with nothing else.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // A failed helper fails its test; skips are said.
 
 mod support;
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -234,16 +235,68 @@ fn notes_of_earlier_versions_are_read_and_strange_ones_do_no_harm() {
     }
 }
 
+/// Does something to a store.
+type Damage<'a> = &'a dyn Fn(&Path);
+
 #[test]
-fn a_lock_that_is_no_file_is_an_error_that_names_it() {
-    let dir = market();
-    fs::create_dir_all(dir.path().join(PART_DIR)).unwrap();
-    std::os::unix::fs::symlink("nowhere", dir.path().join(PART_DIR).join(".lock")).unwrap();
-    for error in [open(dir.path()).look(&first()).unwrap_err(), open(dir.path()).runners(&all()).unwrap_err()]
-    {
-        let told = rollfit_job::error_chain(&error);
-        support::assert_says(&told, &["month=2017-01/.lock", "it is a link"]);
+fn what_is_wrong_with_one_partition_hides_no_other() {
+    let lock = |dir: &Path| {
+        fs::create_dir_all(dir.join(PART_DIR)).unwrap();
+        dir.join(PART_DIR).join(".lock")
+    };
+    let mkfifo = |path: &Path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+    let odd: [(Damage<'_>, &[&str], bool); 5] = [
+        (&|dir| fs::create_dir(lock(dir)).unwrap(), &["month=2017-01/.lock", "it is a directory"], false),
+        (&|dir| symlink("nowhere", lock(dir)).unwrap(), &["month=2017-01/.lock", "it is a link"], false),
+        (&|dir| mkfifo(&lock(dir)), &["month=2017-01/.lock", "it is a named pipe"], false),
+        (&|dir| fs::write(dir.join(PART_DIR), "").unwrap(), &["month=2017-01"], true),
+        (&|dir| symlink("month=2017-01", dir.join(PART_DIR)).unwrap(), &["month=2017-01"], true),
+    ];
+    for (damage, words, is_marked) in odd {
+        let dir = market();
+        let store = open(dir.path());
+        let Claim::Taken(held) = store.claim(&all()[1], Write::Replace).unwrap() else { panic!("held") };
+        damage(dir.path());
+        let told = rollfit_job::error_chain(&store.look(&first()).unwrap_err());
+        support::assert_says(&told, words);
+        let runners = store.runners(&all()).unwrap();
+        assert_eq!(runners.iter().flat_map(|runner| &runner.held).count(), 1, "{words:?}");
+        let marks = store.marks(&all()).unwrap();
+        assert_eq!(marks[0].as_ref().map(|mark| mark.committed_us), is_marked.then_some(None), "{words:?}");
+        assert_eq!(marks[1..], [None, None, None]);
+        let holdings = store.holdings(&all(), false).unwrap();
+        support::assert_says(&rollfit_job::error_chain(holdings[0].as_ref().unwrap_err()), words);
+        assert!(holdings[1..].iter().all(|holding| holding.as_ref().unwrap().found == Found::Nothing));
+        drop(held);
     }
+}
+
+#[test]
+fn directories_that_may_not_be_read_hide_no_others_but_the_store_does() {
+    let dir = market();
+    run_undisturbed(dir.path());
+    let store = open(dir.path());
+    let marks = store.marks(&all()).unwrap();
+    let forbid = |path: &str, mode| {
+        fs::set_permissions(dir.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    forbid(PART_DIR, 0);
+    if fs::read_dir(dir.path().join(PART_DIR)).is_ok() {
+        println!("skipped: this user may read everything");
+        return;
+    }
+    let seen = store.marks(&all()).unwrap();
+    assert_eq!(seen[0].as_ref().map(|mark| mark.committed_us), Some(None));
+    assert_eq!(seen[1..], marks[1..]);
+    assert_eq!(store.runners(&all()).unwrap(), []);
+    let holdings = store.holdings(&all(), false).unwrap();
+    assert!(holdings[0].is_err() && holdings[1..].iter().all(Result::is_ok));
+    forbid(PART_DIR, 0o755);
+    forbid("features", 0);
+    for error in [store.marks(&all()).unwrap_err(), store.runners(&all()).unwrap_err()] {
+        support::assert_says(&error.to_string(), &["cannot list", "features"]);
+    }
+    forbid("features", 0o755);
 }
 
 #[test]

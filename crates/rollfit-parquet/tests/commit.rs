@@ -288,7 +288,7 @@ fn a_claimed_partition_is_held_and_its_holder_named() {
     let Claim::Held(holder) = theirs.claim(&one, Write::Replace).unwrap() else {
         panic!("two runners have one partition")
     };
-    assert_says(&holder, &[&format!("process {}", std::process::id()), " on "]);
+    assert_says(&holder, &[&format!("rollfit {}@", std::process::id()), "which has locked "]);
     take(&theirs, &partition("aaa", "2017-02"));
     drop(slot);
     take(&theirs, &one);

@@ -126,15 +126,46 @@ fn where_nobody_is_at_work_no_eta_is_told_and_watching_ends() {
     let all: Vec<_> = KEYS.iter().flat_map(|key| MONTHS.map(|month| (*key, month, 7200))).collect();
     committed(&sandbox, &all[..5]);
     let before = Tree::read(&sandbox.path("fx"));
-    let watched = sandbox.run(&["status", "--store", "--watch"]).exits(0);
-    watched.says(&[
+    sandbox.run(&["status", "--store"]).exits(0).says(&[
         "5 done, 1 missing",
         "ETA not known: nobody works on it",
         "no runner is at work; last commit 2.0 h ago",
     ]);
+    before.is_untouched(&sandbox.path("fx"));
+    // Whoever watches before the first runner has a partition waits for one; where nothing is missing there is none to wait for.
+    sandbox.run(&["run"]).exits(0);
+    committed(&sandbox, &all);
+    let before_watch = Tree::read(&sandbox.path("fx"));
+    sandbox
+        .run(&["status", "--store", "--watch"])
+        .exits(0)
+        .says(&["6 done, 0 missing", "nothing is missing"]);
     let json = sandbox.run(&["status", "--store", "--watch", "--json"]).exits(0).json();
     assert_eq!((&json["store"]["is_at_work"], &json["store"]["remaining_s"]), (&false.into(), &Value::Null));
-    before.is_untouched(&sandbox.path("fx"));
+    before_watch.is_untouched(&sandbox.path("fx"));
+}
+
+#[test]
+fn what_a_run_would_not_write_is_not_called_done() {
+    let sandbox = Sandbox::done(&KEYS, &MONTHS);
+    let told = sandbox.run_with(&[("ROLLFIT_WINDOWS__W15", "16")], &["status", "--store"]).exits(0);
+    assert!(!told.stdout.contains("ETA"), "{told}");
+    told.says(&[
+        "0 done, 0 missing, 6 of another definition",
+        "nothing is missing; 6 partitions are of another definition",
+    ]);
+}
+
+#[test]
+fn one_odd_partition_is_unreadable_and_hides_no_other() {
+    let sandbox = nearly_done();
+    fs::create_dir_all(sandbox.part("usdjpy", "2017-03").with_file_name(".lock")).unwrap();
+    let _lock = hold(&sandbox, "usdjpy", "2017-02", "rollfit 4711@worker-3");
+    sandbox.run(&["status", "--store"]).exits(0).says(&[
+        "5 done, 0 missing, 0 of another definition, 0 foreign, 0 newer, 1 unreadable",
+        "nothing is missing; 1 partition is unreadable",
+        "rollfit 4711@worker-3: usdjpy 2017-02",
+    ]);
 }
 
 #[test]
@@ -142,12 +173,15 @@ fn watching_shows_the_job_until_the_last_runner_has_ended() {
     let sandbox = nearly_done();
     let all: Vec<_> = KEYS.iter().flat_map(|key| MONTHS.map(|month| (*key, month, 7200))).collect();
     committed(&sandbox, &all[..5]);
-    let lock = hold(&sandbox, "usdjpy", "2017-03", "rollfit 4711@worker-3");
     let mut command = sandbox.command(&["status", "--store", "--watch", "--json"]);
     let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = std::io::BufRead::lines(std::io::BufReader::new(watching.stdout.take().unwrap()));
     let mut next = || -> Option<Value> { Some(serde_json::from_str(&lines.next()?.unwrap()).unwrap()) };
-    assert_eq!(next().unwrap()["store"]["runners"][0]["pid"], 4711);
+    // It was begun before the runner had a partition.
+    assert_eq!(next().unwrap()["store"]["is_at_work"], false);
+    let lock = hold(&sandbox, "usdjpy", "2017-03", "rollfit 4711@worker-3");
+    let seen = std::iter::from_fn(&mut next).find(|seen| seen["store"]["is_at_work"] == true).unwrap();
+    assert_eq!(seen["store"]["runners"][0]["pid"], 4711);
     lock.unlock().unwrap();
     let last = std::iter::from_fn(&mut next).last().unwrap();
     assert_eq!(last["store"]["runners"], Value::Array(Vec::new()));
@@ -162,11 +196,15 @@ fn a_partition_that_is_held_for_long_and_a_clock_that_is_ahead_are_told() {
     let part = File::options().write(true).open(sandbox.part("eurusd", "2017-01")).unwrap();
     part.set_modified(SystemTime::now() + Duration::from_secs(300)).unwrap();
     let store = elsewhere(&sandbox);
-    assert_eq!(store["runners"][0]["held"][0]["is_long"], true);
+    assert_eq!(
+        (&store["runners"][0]["held"][0]["is_long"], &store["remaining_s"]),
+        (&true.into(), &Value::Null)
+    );
     assert!(store["clock_ahead_s"].as_f64().unwrap() > 200.0);
     sandbox.run(&["status", "--store"]).exits(0).says(&[
         "warning: rollfit 12@worker-9 has had usdjpy 2017-03 for 40.",
-        "a partition is free as soon as its process ends",
+        "ETA not known: all that is missing has been held for too long",
+        "check that it is alive; a partition is free as soon as its process ends",
         "warning: the last commit is ",
         "in the future: set the clocks of all machines",
     ]);

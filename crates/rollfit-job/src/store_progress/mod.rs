@@ -54,8 +54,10 @@ pub struct StoreProgress {
     pub last_commit_us: Option<i64>,
     /// How fast partitions were committed lately; none where none was.
     pub pace: Option<CommitPace>,
-    /// The time until nothing is missing, at this pace; none where that cannot be told.
+    /// The time until nothing is missing, at this pace; none where that cannot be told, as where [`StoreProgress::is_stalled`].
     pub remaining: Option<RemainingTime>,
+    /// Whether somebody has all that is missing, and for so long that it may never be committed.
+    pub is_stalled: bool,
     /// Who works on it now.
     pub runners: Vec<StoreRunner>,
 }
@@ -65,6 +67,11 @@ impl StoreProgress {
     pub fn is_at_work(&self) -> bool {
         let since_us = self.last_commit_us.map(|last| self.now_us.saturating_sub(last));
         !self.runners.is_empty() || since_us.is_some_and(|us| us <= micros(AT_WORK))
+    }
+
+    /// Whether there may be something to write: a partition is missing, or was not looked at.
+    pub fn has_missing(&self) -> bool {
+        self.counts.missing > 0 || self.counts.unread > 0
     }
 
     /// For how long a runner has had a partition, in seconds; none where that is not known.

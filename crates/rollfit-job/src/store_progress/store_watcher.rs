@@ -1,5 +1,6 @@
 //! [`StoreWatcher`]: looks at what a store holds of a job, again and again.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::commit_pace::Commit;
@@ -98,12 +99,24 @@ impl<'a> StoreWatcher<'a> {
             last_commit_us: self.commits().iter().map(|&(at_us, _)| at_us).max(),
             pace,
             remaining: None,
+            is_stalled: false,
             runners,
         };
-        let left = self.watched.iter().filter(|watched| watched.is_left()).count() as u64;
-        let remaining =
-            pace.filter(|_| left > 0 && progress.is_at_work()).and_then(|pace| pace.remaining(left));
-        Ok(StoreProgress { remaining, ..progress })
+        Ok(self.with_remaining(progress))
+    }
+
+    /// The same with the time that is left.
+    fn with_remaining(&self, progress: StoreProgress) -> StoreProgress {
+        let held = progress.runners.iter().flat_map(|runner| &runner.held);
+        let stuck: HashSet<&Partition> =
+            held.filter(|held| progress.is_held_long(held)).map(|held| &held.partition).collect();
+        let watched = self.partitions.iter().zip(&self.watched);
+        let left: Vec<&Partition> =
+            watched.filter(|(_, watched)| watched.is_left()).map(|(of, _)| of).collect();
+        let is_stalled = !left.is_empty() && left.iter().all(|partition| stuck.contains(partition));
+        let is_known = !left.is_empty() && !is_stalled && progress.is_at_work();
+        let remaining = progress.pace.filter(|_| is_known).and_then(|pace| pace.remaining(left.len() as u64));
+        StoreProgress { remaining, is_stalled, ..progress }
     }
 
     /// Reads the receipts that are not known, until there is no more time.

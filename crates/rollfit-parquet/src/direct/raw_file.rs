@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use rustix::fs::{AtFlags, FallocateFlags, OFlags, StatxFlags};
 use rustix::io::Errno;
@@ -34,6 +34,12 @@ pub trait RawFile: Send {
     /// # Errors
     /// Those of the file system.
     fn sync(&mut self) -> io::Result<()>;
+
+    /// The file's device and inode, by which it is told from another that takes its name.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    fn id(&self) -> io::Result<(u64, u64)>;
 
     /// What direct writes have to be aligned to, a power of two. `None` where they are not worth trying.
     fn direct_alignment(&self) -> Option<usize>;
@@ -66,6 +72,11 @@ impl RawFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_all()
+    }
+
+    fn id(&self) -> io::Result<(u64, u64)> {
+        let status = self.metadata()?;
+        Ok((status.dev(), status.ino()))
     }
 
     fn direct_alignment(&self) -> Option<usize> {

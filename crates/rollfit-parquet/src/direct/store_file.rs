@@ -54,6 +54,11 @@ impl StoreFile {
         }
     }
 
+    /// See [`RawFile::id`].
+    pub(crate) fn id(&self) -> io::Result<(u64, u64)> {
+        self.target.file.id()
+    }
+
     /// The file is large: its way is chosen now.
     fn choose_way(&mut self) {
         self.is_small = false;

@@ -123,6 +123,10 @@ impl RawFile for Disk {
         Ok(())
     }
 
+    fn id(&self) -> io::Result<(u64, u64)> {
+        Ok((0, 0))
+    }
+
     fn direct_alignment(&self) -> Option<usize> {
         Some(ALIGN)
     }

@@ -2,7 +2,8 @@
 //! [`Sink::runners`](rollfit_job::store::Sink::runners) of a directory; and the marks on its parts.
 //!
 //! Invariants: nothing is created, written or removed. A directory that a network file system remembers is asked for again, since another
-//! machine may have changed it.
+//! machine may have changed it. What is wrong with one partition does not hide the others: of that one no claim is known, and its mark says
+//! that it cannot be read.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -22,6 +23,9 @@ use crate::lock::{LockHolder, holder, modified_us};
 use crate::lock_note::LockNote;
 use rollfit_files::regular_file;
 
+/// The mark of a part that cannot be looked at: whether there is one is not known.
+const UNREADABLE: &str = "unreadable";
+
 impl ParquetStore {
     /// See [`Sink::look`]. The lock first: what is found without a holder is what there is after the last one.
     pub(super) fn look_at(&self, partition: &Partition) -> Result<Look, StoreError> {
@@ -34,6 +38,21 @@ impl ParquetStore {
         }
     }
 
+    /// Checks that the lock of a partition is one that a runner can take.
+    pub(super) fn check_lock(&self, partition: &Partition) -> Result<(), StoreError> {
+        let lock = self.partition_dir(partition).join(LOCK);
+        holder(&lock).map(drop).map_err(|error| file_error("look at", &lock, error))
+    }
+
+    /// See [`Sink::marks`]. Where the directory of all features cannot be read either, the store is at fault.
+    pub(super) fn marks_of(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
+        let marks: Vec<_> = partitions.iter().map(|partition| mark(&self.partition_dir(partition))).collect();
+        if marks.iter().flatten().any(|mark| mark.mark == UNREADABLE) {
+            names_in(&self.features_dir)?;
+        }
+        Ok(marks)
+    }
+
     /// See [`Sink::runners`]. One listing a key says which of its partitions have a directory.
     pub(super) fn runners_of(&self, partitions: &[Partition]) -> Result<Vec<StoreRunner>, StoreError> {
         let mut runners: Vec<StoreRunner> = Vec::new();
@@ -43,11 +62,12 @@ impl ParquetStore {
             else {
                 continue;
             };
-            let names: HashSet<OsString> = names_in(&key_dir)?.into_iter().collect();
+            let names = names_in(&key_dir).or_else(|_| names_in(&self.features_dir).map(|_| Vec::new()))?;
+            let names: HashSet<OsString> = names.into_iter().collect();
             for partition in of_key {
                 let dir = self.partition_dir(partition);
                 if dir.file_name().is_some_and(|name| names.contains(name))
-                    && let Some((name, held)) = claim_in(&dir, partition)?
+                    && let Some((name, held)) = claim_in(&dir, partition)
                 {
                     add(&mut runners, name, held);
                 }
@@ -62,14 +82,12 @@ pub(super) fn held_by(note: &LockNote, lock: &Path) -> String {
     format!("{note}, which has locked {}", lock.display())
 }
 
-/// Who has the partition in this directory.
-fn claim_in(dir: &Path, partition: &Partition) -> Result<Option<(RunnerName, HeldPartition)>, StoreError> {
-    let lock = dir.join(LOCK);
-    let holder = holder(&lock).map_err(|error| file_error("look at", &lock, error))?;
-    let Some(LockHolder { note, since_us }) = holder else { return Ok(None) };
+/// Who has the partition in this directory, as far as that can be read.
+fn claim_in(dir: &Path, partition: &Partition) -> Option<(RunnerName, HeldPartition)> {
+    let LockHolder { note, since_us } = holder(&dir.join(LOCK)).ok()??;
     let unfinished = regular_file::open_and_look(&dir.join(UNFINISHED)).ok();
     let bytes = unfinished.map(|(_, status)| status.len());
-    Ok(Some((note.runner(), HeldPartition { partition: partition.clone(), since_us, bytes })))
+    Some((note.runner(), HeldPartition { partition: partition.clone(), since_us, bytes }))
 }
 
 /// Adds a claim to those of its runner. Those without a name are one runner each.
@@ -87,16 +105,16 @@ fn add(runners: &mut Vec<StoreRunner>, name: RunnerName, held: HeldPartition) {
 }
 
 /// A mark on the part in a partition's directory, which a rename puts in the place of the one before: another file, or one of another time.
-pub(super) fn mark(dir: &Path) -> Result<Option<HoldingMark>, StoreError> {
+fn mark(dir: &Path) -> Option<HoldingMark> {
     // A commit changes the directory, and so what a network file system remembers of it.
     refresh_dir(dir);
     let part = dir.join(PART);
     match std::fs::symlink_metadata(&part) {
         Ok(seen) => {
             let mark = format!("{} {} {} {}", seen.ino(), seen.size(), seen.mtime(), seen.mtime_nsec());
-            Ok(Some(HoldingMark { mark, committed_us: modified_us(&seen) }))
+            Some(HoldingMark { mark, committed_us: modified_us(&seen) })
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(file_error("look at", &part, error)),
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(_) => Some(HoldingMark { mark: UNREADABLE.to_owned(), committed_us: None }),
     }
 }

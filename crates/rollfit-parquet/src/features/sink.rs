@@ -19,7 +19,7 @@ use rollfit_job::store::{
 use crate::direct::store_file::StoreFile;
 use crate::encode::stored_share;
 use crate::fault::file_error;
-use crate::features::claims::{held_by, mark};
+use crate::features::claims::held_by;
 use crate::features::job_dir::warn_of_earlier_jobs;
 use crate::features::read_back::{ParquetReader, has_receipt, read_counted};
 use crate::features::slot::ParquetSlot;
@@ -104,6 +104,9 @@ impl ParquetStore {
             true => read_counted(&part, partition, &self.output(partition))?,
             false => (self.found(partition)?, None),
         };
+        if found == Found::Nothing && names.iter().any(|name| name == LOCK) {
+            self.check_lock(partition)?;
+        }
         let table = self.output(partition);
         Ok(Holding {
             is_void: matches!(found, Found::Foreign(_)) && has_receipt(&part),
@@ -180,7 +183,7 @@ impl Sink for ParquetStore {
     }
 
     fn marks(&self, partitions: &[Partition]) -> Result<Vec<Option<HoldingMark>>, StoreError> {
-        partitions.iter().map(|partition| mark(&self.partition_dir(partition))).collect()
+        self.marks_of(partitions)
     }
 
     fn look(&self, partition: &Partition) -> Result<Look, StoreError> {

@@ -1,12 +1,13 @@
 //! [`ParquetSlot`]: one partition being written: `.part.tmp` first, then `part.parquet` by one rename.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use rollfit_job::activity::sending;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::state::State;
-use rollfit_job::store::{FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
+use rollfit_job::store::{Fault, FeatureReader, FeatureTile, Found, Sink, Slot, StoreError};
 
 use crate::ParquetStore;
 use crate::direct::store_file::StoreFile;
@@ -14,8 +15,8 @@ use crate::encode::FeatureWriter;
 use crate::fault::{file_error, parquet_error};
 use crate::features::new_receipt::{cannot_adopt, check_copy, copy_with_receipt};
 use crate::features::read_back::{ParquetReader, RECEIPT_KEY};
-use crate::features::sink::{UNFINISHED, foreign_files};
-use crate::file_system::{FileSystem, OutputFile};
+use crate::features::sink::{LOCK, UNFINISHED, foreign_files};
+use crate::file_system::{FileSystem, OutputFile, refresh_dir};
 use crate::lock::ExclusiveLock;
 use rollfit_files::parquet_file::Checksums;
 use rollfit_files::regular_file::is_there;
@@ -44,12 +45,17 @@ impl OutputFile for Sending {
 }
 
 /// A partition that this process holds the lock of.
+///
+/// Invariants: nothing is put in place, and nothing removed, once another process has taken the partition although it is locked, as it can
+/// where the file system's locks do not work between machines: of the two only that one commits which finds what it wrote.
 pub(super) struct ParquetSlot<'a> {
     store: &'a ParquetStore,
     partition: Partition,
     dir: PathBuf,
     is_prepared: bool,
     writer: Option<FeatureWriter<Sending>>,
+    /// Which file was created to be put in place.
+    created: Option<(u64, u64)>,
     /// The checksums of the file whose rows were read since the claim.
     read: Option<Checksums>,
     lock: Option<ExclusiveLock>,
@@ -64,8 +70,16 @@ impl<'a> ParquetSlot<'a> {
         lock: ExclusiveLock,
     ) -> Self {
         let partition = partition.clone();
-        let slot =
-            Self { store, partition, dir, is_prepared: false, writer: None, read: None, lock: Some(lock) };
+        let slot = Self {
+            store,
+            partition,
+            dir,
+            is_prepared: false,
+            writer: None,
+            created: None,
+            read: None,
+            lock: Some(lock),
+        };
         slot.discard_unfinished();
         slot
     }
@@ -82,11 +96,51 @@ impl ParquetSlot<'_> {
 
     fn open_writer(&mut self) -> Result<FeatureWriter<Sending>, StoreError> {
         self.prepare()?;
-        let path = self.unfinished();
-        let file = self.store.create_features(&path).map_err(|error| file_error("create", &path, error))?;
+        let (path, file) = (self.unfinished(), self.create()?);
         let columns: Vec<&str> = self.store.columns.iter().map(String::as_str).collect();
         FeatureWriter::new(Sending(file), &columns, self.store.compression, &self.store.buffers)
             .map_err(|error| parquet_error("write", &path, error))
+    }
+
+    /// Creates the file that is put in place when it is complete.
+    fn create(&mut self) -> Result<StoreFile, StoreError> {
+        self.check_lock()?;
+        let path = self.unfinished();
+        let file = self.store.create_features(&path).map_err(|error| file_error("create", &path, error))?;
+        self.created = Some(file.id().map_err(|error| file_error("look at", &path, error))?);
+        Ok(file)
+    }
+
+    /// Whether the unfinished file is the one that was created here.
+    fn has_unfinished(&self) -> bool {
+        let found = std::fs::symlink_metadata(self.unfinished());
+        self.created.is_some() && self.created == found.ok().map(|found| (found.dev(), found.ino()))
+    }
+
+    /// Checks that nobody took the lock away. Another machine may have, without this one's cache of the directory knowing.
+    fn check_lock(&self) -> Result<(), StoreError> {
+        refresh_dir(&self.dir);
+        match &self.lock {
+            Some(lock) if lock.is_in_place() => Ok(()),
+            _ => Err(self.lost(LOCK)),
+        }
+    }
+
+    /// Checks that the lock and the unfinished file are still this slot's. Only as long as that file is open is its inode no other file's.
+    fn check_claim(&self) -> Result<(), StoreError> {
+        self.check_lock()?;
+        if self.has_unfinished() { Ok(()) } else { Err(self.lost(UNFINISHED)) }
+    }
+
+    /// The error of a claim whose file of this name is no longer this slot's.
+    fn lost(&self, name: &str) -> StoreError {
+        let message = format!(
+            "{} was removed or replaced while this process had the partition, so nothing was put in place; another process may work on \
+             the same partition (see `rollfit status --store`): the file system's locks may not work between machines, see \
+             docs/parquet.md",
+            self.dir.join(name).display()
+        );
+        StoreError::new(Fault::Transient, message)
     }
 
     fn writer(&mut self) -> Result<&mut FeatureWriter<Sending>, StoreError> {
@@ -107,16 +161,17 @@ impl ParquetSlot<'_> {
 
     fn finish_file(&mut self, receipt: &Receipt) -> Result<u64, StoreError> {
         let path = self.unfinished();
-        // A partition of no rows has no writer yet.
-        self.writer()?;
-        let Some(mut writer) = self.writer.take() else { return Ok(0) };
         let receipt = serde_json::to_string(receipt).map_err(|error| {
             StoreError::permanent(format!("the receipt cannot be written as JSON: {error}"))
         })?;
+        // A partition of no rows has no writer yet.
+        let writer = self.writer()?;
         let bytes =
             writer.finish(RECEIPT_KEY, receipt).map_err(|error| parquet_error("write", &path, error))?;
         // Syncing writes what is left.
         writer.output().sync().map_err(|error| file_error("write", &path, error))?;
+        self.check_claim()?;
+        self.writer = None;
         Ok(bytes)
     }
 }
@@ -180,10 +235,10 @@ impl Slot for ParquetSlot<'_> {
             return Err(cannot_adopt(&what, State::Foreign, &self.partition));
         }
         self.prepare()?;
-        let created = self.store.create_features(&unfinished);
-        let mut file = Sending(created.map_err(|error| file_error("create", &unfinished, error))?);
+        let mut file = Sending(self.create()?);
         copy_with_receipt((&part, &self.partition), checksums, receipt, (&unfinished, &mut file))?;
         file.0.sync().map_err(|error| file_error("write", &unfinished, error))?;
+        self.check_claim()?;
         drop(file);
         check_copy(&unfinished, (&self.partition, &self.store.output(&self.partition)), receipt)?;
         self.files().rename(&unfinished, &part).map_err(|error| file_error("put in place", &part, error))?;
@@ -205,6 +260,7 @@ impl Slot for ParquetSlot<'_> {
     }
 
     fn remove(self: Box<Self>) -> Result<(), StoreError> {
+        self.check_lock()?;
         let part = self.store.part(&self.partition);
         self.files().remove(&part).map_err(|error| file_error("remove", &part, error))?;
         self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))
@@ -213,8 +269,11 @@ impl Slot for ParquetSlot<'_> {
 
 impl Drop for ParquetSlot<'_> {
     fn drop(&mut self) {
+        // While it is open: see `check_claim`.
+        if self.has_unfinished() {
+            self.discard_unfinished();
+        }
         self.writer = None;
-        self.discard_unfinished();
         self.lock = None;
         // Removes the directory if nothing was committed and it is empty.
         if std::fs::remove_dir(&self.dir).is_ok()

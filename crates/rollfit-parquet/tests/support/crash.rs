@@ -347,6 +347,10 @@ impl RawFile for JournalFile {
         Ok(())
     }
 
+    fn id(&self) -> io::Result<(u64, u64)> {
+        self.file.id()
+    }
+
     fn direct_alignment(&self) -> Option<usize> {
         Some(ALIGN)
     }

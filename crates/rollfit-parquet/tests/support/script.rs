@@ -163,6 +163,10 @@ impl RawFile for UnsyncedFile {
         Ok(())
     }
 
+    fn id(&self) -> io::Result<(u64, u64)> {
+        self.0.id()
+    }
+
     fn direct_alignment(&self) -> Option<usize> {
         None
     }
@@ -207,6 +211,10 @@ impl RawFile for ScriptedFile {
     fn sync(&mut self) -> io::Result<()> {
         self.script.begin(Operation::SyncFile(self.name.clone()))?;
         self.file.sync()
+    }
+
+    fn id(&self) -> io::Result<(u64, u64)> {
+        self.file.id()
     }
 
     fn direct_alignment(&self) -> Option<usize> {

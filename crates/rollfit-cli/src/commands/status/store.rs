@@ -23,8 +23,10 @@ const READING: Duration = Duration::from_secs(3);
 /// The time between two looks, and how many times as long as a look it is at least.
 const PAUSE: Duration = Duration::from_secs(2);
 const PAUSE_TIMES: u32 = 4;
+/// For how long `--watch` waits for the first runner: one that has just started reads its first source and has no partition yet.
+const FIRST_RUNNER: Duration = Duration::from_secs(60);
 
-/// Shows the job; with `--watch` again and again until nobody works on it.
+/// Shows the job; with `--watch` again and again until nobody works on it any more.
 pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Result<Exit, Failure> {
     let config = arguments.config.clone().unwrap_or_else(|| PathBuf::from("rollfit.toml"));
     let open = open(ConfigArguments { config })?;
@@ -32,10 +34,13 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
     let own = RunnerName::of_job(&open.config);
     let sink = open.sink.place();
     let screen = if arguments.watch && !global.json { Screen::on_stdout() } else { None };
+    let (begun, mut was_at_work) = (Instant::now(), false);
     loop {
         let started = Instant::now();
         let progress = watcher.look(Some(READING))?;
-        let is_last = !arguments.watch || !progress.is_at_work();
+        was_at_work |= progress.is_at_work();
+        let is_awaited = !was_at_work && progress.has_missing() && begun.elapsed() < FIRST_RUNNER;
+        let is_last = !arguments.watch || !progress.is_at_work() && !is_awaited;
         if let (Some(screen), true) = (&screen, is_last) {
             screen.clear();
         }

@@ -2,7 +2,7 @@
 
 use rollfit_analysis::Estimate;
 use rollfit_job::runners::{HeldPartition, StoreRunner};
-use rollfit_job::store_progress::{RemainingTime, StoreProgress};
+use rollfit_job::store_progress::{HoldingCounts, RemainingTime, StoreProgress};
 
 use super::receipts::counted;
 use super::store::Shown;
@@ -29,10 +29,10 @@ pub(super) fn lines(shown: &Shown<'_>, size: ScreenSize) -> Vec<String> {
 
 /// `120 partitions in the last 10.0 min, 12.0 a minute, 310,233 rows/s; ETA 18.0 min (15.0–22.0 min)`
 fn pace(progress: &StoreProgress) -> String {
-    let Some(pace) = &progress.pace else { return format!("speed not known; ETA {}", eta(progress)) };
+    let Some(pace) = &progress.pace else { return format!("speed not known; {}", eta(progress)) };
     let rows = pace.rows_per_s.map(|rows| format!(", {} rows/s", rate(rows))).unwrap_or_default();
     format!(
-        "{} in the last {}, {} a minute{rows}; ETA {}",
+        "{} in the last {}, {} a minute{rows}; {}",
         plural(usize::try_from(pace.commits).unwrap_or(usize::MAX), "partition"),
         time(pace.span_s),
         rate(pace.partitions_per_s * 60.0),
@@ -42,14 +42,35 @@ fn pace(progress: &StoreProgress) -> String {
 
 /// The time that is left, or why it is not known.
 fn eta(progress: &StoreProgress) -> String {
-    let counts = progress.counts;
-    match &progress.remaining {
+    let counts = &progress.counts;
+    let eta = match &progress.remaining {
         Some(RemainingTime { low_s, expected_s, high_s }) => {
             estimated_time(&Estimate { low: *low_s, expected: *expected_s, high: *high_s })
         }
-        None if counts.unread == 0 && counts.missing == 0 => "0 s: nothing is missing".to_owned(),
+        None if counts.unread == 0 && counts.missing == 0 => return nothing_missing(counts),
         None if !progress.is_at_work() => "not known: nobody works on it".to_owned(),
+        None if progress.is_stalled => "not known: all that is missing has been held for too long".to_owned(),
         None => "not known: too few partitions were committed lately".to_owned(),
+    };
+    format!("ETA {eta}")
+}
+
+/// A run writes what is missing; what is there and not of this definition it leaves, unless it is told to replace it.
+fn nothing_missing(counts: &HoldingCounts) -> String {
+    let others = [
+        (counts.definition_changed, "of another definition"),
+        (counts.foreign, "foreign"),
+        (counts.newer, "of a later version"),
+        (counts.unreadable, "unreadable"),
+    ];
+    let others = others.iter().filter(|(number, _)| *number > 0).map(|&(number, what)| {
+        let be = if number == 1 { "is" } else { "are" };
+        format!("{} {be} {what}", plural(usize::try_from(number).unwrap_or(usize::MAX), "partition"))
+    });
+    let others: Vec<String> = others.collect();
+    match others.is_empty() {
+        true => "ETA 0 s: nothing is missing".to_owned(),
+        false => format!("nothing is missing; {}", others.join(", ")),
     }
 }
 
@@ -61,6 +82,7 @@ fn at_work(progress: &StoreProgress) -> String {
     match runners {
         0 if progress.is_at_work() => format!("no runner has a partition at this moment; {last}"),
         0 => format!("no runner is at work; {last}"),
+        _ if held == 0 => format!("{}, idle; {last}", plural(runners, "runner")),
         _ => {
             let have = if runners == 1 { "has" } else { "have" };
             format!("{} {have} {}; {last}", plural(runners, "runner"), plural(held, "partition"))
@@ -81,7 +103,7 @@ fn held_long(progress: &StoreProgress, runner: &StoreRunner) -> Vec<String> {
     let warning = |held: &HeldPartition| {
         let held_for = time(progress.held_s(held).unwrap_or_default());
         format!(
-            "warning: {} has had {} for {held_for}: look whether it still works; a partition is free as soon as its process ends",
+            "warning: {} has had {} for {held_for}: check that it is alive; a partition is free as soon as its process ends",
             name(runner),
             held.partition
         )
