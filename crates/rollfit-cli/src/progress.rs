@@ -128,11 +128,14 @@ impl Progress {
         }
     }
 
-    /// A partition has ended.
+    /// Another runner has a partition, for now.
+    pub(crate) fn held(&self, at: Try<'_>, holder: &str) {
+        self.log_event(at, "held", false, &format!("in use by {holder}; rollfit tries it again later"));
+    }
+
+    /// A partition has ended for good.
     pub(crate) fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
-        if !matches!(outcome, Outcome::Held(_)) {
-            self.ended.fetch_add(1, Ordering::Relaxed);
-        }
+        self.ended.fetch_add(1, Ordering::Relaxed);
         let seconds = (spent.ended - spent.begun).as_secs_f64();
         match outcome {
             Outcome::Written { was, counts, bytes, join_loss } => {
@@ -166,8 +169,8 @@ impl Progress {
                 self.log_event(
                     at,
                     "held",
-                    false,
-                    &format!("in use by {holder}; rollfit tries it again later"),
+                    true,
+                    &format!("still in use by {holder}; given up after lock_wait_s"),
                 );
             }
             Outcome::Failed(error) => {

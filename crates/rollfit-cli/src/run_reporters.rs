@@ -163,6 +163,12 @@ impl Observer for RunReporters {
         self.emit(Event::Retry(retry(self.started.elapsed(), at, error, pause)));
     }
 
+    fn held(&self, at: Try<'_>, holder: &str, spent: &Spent) {
+        self.progress.held(at, holder);
+        let outcome = Outcome::Held(holder.to_owned());
+        self.emit(Event::Partition(Box::new(partition_end(at, &outcome, spent))));
+    }
+
     fn ended(&self, at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         self.progress.ended(at, outcome, spent);
         self.emit(Event::Partition(Box::new(partition_end(at, outcome, spent))));

@@ -146,6 +146,12 @@ impl Assessment {
         Self { state, also: None, cause, earlier: None }
     }
 
+    /// A partition that a runner with another configuration has written while this one works, and what differs. It is never replaced.
+    pub(crate) fn written_otherwise(difference: &str) -> Self {
+        let cause = format!("{difference}; another runner has written it since this run began");
+        Self::new(State::DefinitionChanged, cause)
+    }
+
     /// The partition as it is if `obstacle` keeps its rows from being replaced or removed: blocked where they would have
     /// to be replaced now, and as before, with a word about it, where a run would do that only when asked to.
     #[must_use]

@@ -6,6 +6,7 @@ use rollfit_job::canonical_json::definition_hash;
 use rollfit_job::few::few_and;
 use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
+use rollfit_job::run::OtherConfiguration;
 use rollfit_job::runners::{BeforeWork, RunnerName, StoreRunner, StoredOtherwise, check_before_work};
 use rollfit_job::state::State;
 use rollfit_job::{error_chain, foreign};
@@ -32,6 +33,7 @@ pub(super) fn tell_before_work(open: &OpenJob, replace: &[State]) -> Result<(), 
         }
     };
     refuse_other_definition(open, &found)?;
+    warn_of_other_definitions(open, &found);
     if !found.others.is_empty() {
         logging::info(&at_work(&found.others));
     }
@@ -55,16 +57,52 @@ fn refuse_other_definition(open: &OpenJob, found: &BeforeWork) -> Result<(), Fai
     let partition = other.held.first().map(|held| held.partition.to_string()).unwrap_or_default();
     let more = match others.count() {
         0 => String::new(),
-        more => format!(", and {} on others", format::plural(more, "more runner")),
+        more => format!(" (and {} others)", format::plural(more, "more runner")),
     };
     Err(Failure::usage(format!(
-        "{} is at work on {partition} of this job with another definition{more}: its hash is {}, that of this configuration is {}; use the \
-         configuration that the other one has, wait until it ends, or give the features of this job names of their own ([store] name for \
-         files, features in each [series.NAME] for tables)",
+        "{} is writing {partition}{more} with other settings ({}; yours: {}). Use its configuration, wait until it ends, or {NAMES_OF_ITS_OWN}",
         runner(other),
         other.name.definition.as_deref().unwrap_or("unknown"),
         own_definition(open)
     )))
+}
+
+/// Warns of runners with other settings that have nothing at the moment: whether they are at work on this job's partitions is not known.
+fn warn_of_other_definitions(open: &OpenJob, found: &BeforeWork) {
+    let own = own_definition(open);
+    for other in &found.other_definitions {
+        logging::warn(&other_settings(other, &own));
+    }
+}
+
+fn other_settings(other: &StoreRunner, own: &str) -> String {
+    format!(
+        "{} works in this database with other settings ({}; yours: {own}); if that is for the tables of this job, stop one of the two",
+        runner(other),
+        other.name.definition.as_deref().unwrap_or("unknown"),
+    )
+}
+
+/// How to keep two configurations from the same partitions, without their runners.
+const NAMES_OF_ITS_OWN: &str = "give this job names of its own ([store] name, or features in each [series.NAME])";
+
+/// The error of a run that came across another configuration at work.
+pub(super) fn other_configuration(other: &OtherConfiguration) -> Failure {
+    let OtherConfiguration { partition, difference } = other;
+    Failure::usage(format!(
+        "another runner has written {partition} with other settings since this run began ({}); this run has stopped. Use the same \
+         configuration for both, run one after the other, or {NAMES_OF_ITS_OWN}",
+        stored_difference(difference)
+    ))
+}
+
+/// `stored with windows [15], configured [16] of series idx`
+fn stored_difference(difference: &str) -> String {
+    if difference.contains(" became ") {
+        format!("stored with {}", difference.replace(" became ", ", configured "))
+    } else {
+        difference.to_owned()
+    }
 }
 
 /// The beginning of the hash of what this job computes, as in the names of runners.
@@ -97,8 +135,9 @@ fn at_work(others: &[StoreRunner]) -> String {
 fn stored_sentence(stored: &StoredOtherwise) -> String {
     let StoredOtherwise { partition, difference, checked, differ } = stored;
     format!(
-        "{differ} of the {checked} stored partitions looked at are of another definition ({partition}: {difference}); this run skips such \
-         partitions, --replace definition-changed rewrites them"
+        "{differ} of the {checked} stored partitions looked at are of another definition ({partition}: {}); this run skips such \
+         partitions, --replace definition-changed rewrites them",
+        stored_difference(difference)
     )
 }
 
@@ -130,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_stored_and_what_is_configured_are_told_apart() {
+        assert_eq!(
+            stored_difference("windows [15] became [16] of series idx"),
+            "stored with windows [15], configured [16] of series idx"
+        );
+        assert_eq!(stored_difference("column names changed of series idx"), "column names changed of series idx");
+    }
+
+    #[test]
     fn other_runners_are_named_by_process_host_and_shard() {
         let other = |pid, shard: Option<&str>| StoreRunner {
             name: RunnerName {
@@ -147,6 +195,11 @@ mod tests {
         assert_eq!(
             at_work(&[other(7, Some("0/4")), other(8, Some("1/4"))]),
             "2 other runners are at work on this store: rollfit 7@worker-3 (shard 0/4) and rollfit 8@worker-3 (shard 1/4)"
+        );
+        assert_eq!(
+            other_settings(&other(7, Some("1/2")), "5e6f7a8b"),
+            "rollfit 7@worker-3 (shard 1/2) works in this database with other settings (unknown; yours: 5e6f7a8b); if that is for the tables \
+             of this job, stop one of the two"
         );
     }
 }

@@ -55,8 +55,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     }
     if stop.requested() {
         reporters.finish(summary.interrupted());
-        let exit = summary.exit();
-        return print(global, &FollowDocument { run: summary, follow: None }, exit);
+        let (exit, refused) = (summary.exit(), summary.refuse_other_configuration());
+        print(global, &FollowDocument { run: summary, follow: None }, exit)?;
+        return refused.map(|()| exit);
     }
     let header = header(&open, arguments, logging::run_id());
     let reporters = FollowReporters::start(header, reporters, Arc::clone(&open.machine));

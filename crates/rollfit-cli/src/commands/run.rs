@@ -11,12 +11,12 @@ use rollfit_job::partition::Partition;
 use rollfit_job::pending::PendingRows;
 use rollfit_job::plan::estimate_missing_bytes;
 use rollfit_job::receipt::NoValue;
-use rollfit_job::run::{Outcome, RunOptions, RunReport, run as run_job};
+use rollfit_job::run::{OtherConfiguration, Outcome, RunOptions, RunReport, run as run_job};
 use rollfit_job::state::{EarlierDefinition, State};
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
-use super::before_work::tell_before_work;
+use super::before_work::{other_configuration, tell_before_work};
 use super::follow;
 use super::help_summary::HelpSummary;
 use super::new_definition::NewDefinition;
@@ -40,6 +40,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     let given = given_shard(arguments)?;
     let summary = run_partitions(global, arguments, given.as_ref())?;
     output::document(global.json, &summary, Summary::print)?;
+    summary.refuse_other_configuration()?;
     Ok(summary.exit())
 }
 
@@ -78,6 +79,7 @@ pub(crate) fn run_embedded(
     tell_before_work(open, &arguments.replace)?;
     let (summary, reporters) = run_reported(arguments, open, stop, start)?;
     let record = reporters.finish(summary.interrupted);
+    summary.refuse_other_configuration()?;
     Ok((summary, record))
 }
 
@@ -199,6 +201,8 @@ pub(crate) struct Summary {
     source_reads: u64,
     /// The partitions that another runner was seen to have.
     seen_held: u64,
+    /// That a runner with another configuration is at work on this job; none where none was seen.
+    other_configuration: Option<OtherConfiguration>,
     interrupted: bool,
     /// Attempts that hit transient errors and were retried.
     retries: u64,
@@ -253,6 +257,7 @@ impl Summary {
             other_shards: report.other_shares.as_ref().map(|others| HelpSummary::new(others, no_help)),
             source_reads: report.source_reads,
             seen_held: report.seen_held,
+            other_configuration: report.other_configuration.clone(),
             interrupted: report.interrupted,
             retries: report.retries,
             workers: report.workers_max,
@@ -296,6 +301,14 @@ impl Summary {
             Outcome::LeftAlone(_) => self.skipped.extend(UndonePartition::new(partition, outcome)),
             _ => self.failed.extend(UndonePartition::new(partition, outcome)),
         }
+    }
+
+    /// Ends in an error where another configuration is at work on the same partitions, however the run itself ended.
+    ///
+    /// # Errors
+    /// What to do about it.
+    pub(super) fn refuse_other_configuration(&self) -> Result<(), Failure> {
+        self.other_configuration.as_ref().map_or(Ok(()), |other| Err(other_configuration(other)))
     }
 
     /// Whether it was stopped before all was done.

@@ -300,9 +300,8 @@ fn another_definition_at_work_on_the_job_is_refused_before_a_byte_is_written() {
         refuses(
             answer,
             &[
-                "rollfit 4711@worker-3 (shard 3/8) is at work on eurusd 2017-02 of this job with another definition",
-                "its hash is 0123abcd, that of this configuration is ",
-                "wait until it ends, or give the features of this job names of their own",
+                "rollfit 4711@worker-3 (shard 3/8) is writing eurusd 2017-02 with other settings (0123abcd; yours: ",
+                "). Use its configuration, wait until it ends, or give this job names of its own ([store] name, ",
             ],
         );
     }

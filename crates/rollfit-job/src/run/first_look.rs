@@ -1,17 +1,17 @@
 //! [`FirstLook`]: what a look at a partition shows before its source is read, where several runners may be at work on one store.
 //!
-//! Invariants: what another runner has is not read; what another runner has written since this run began is not read either. A look takes
-//! no claim and leaves no trace.
+//! Invariants: what another runner has is not read; what another runner has written since this run began is not read either, and where that
+//! is of another definition it is not replaced and the run stops. A look takes no claim and leaves no trace.
 
-use super::Outcome;
-use super::Try;
 use super::noted_marks::{AtStart, Since};
 use super::partition::Runner;
 use super::shares::{is_own, may_replace_unread};
+use super::{OtherConfiguration, Outcome, Try};
 use crate::activity::{Activity, during};
 use crate::foreign;
+use crate::lock::lock;
 use crate::partition::Partition;
-use crate::state::State;
+use crate::state::{Assessment, State};
 use crate::store::{Found, Look, StoreError};
 
 /// What to do with a partition after the first look at it.
@@ -46,6 +46,10 @@ impl Runner<'_> {
         let found = self.unless_damaged(found)?;
         if self.is_written_by_other(at.partition, &found) {
             return Ok(FirstLook::End(Outcome::WrittenByOther));
+        }
+        if let Some(difference) = self.written_otherwise(at.partition, &found) {
+            let outcome = self.note_other_configuration(at.partition, difference);
+            return Ok(FirstLook::End(outcome));
         }
         if !is_own(self.job, at.partition) && !may_replace_unread(&self.options, self.state_unread(&found)) {
             return Ok(FirstLook::End(Outcome::Unchecked));
@@ -84,6 +88,30 @@ impl Runner<'_> {
                 self.noted.since(partition) == Since::Written
             }
         }
+    }
+
+    /// How the definition of what there is of a partition differs from the job's, where that was committed since the run began: another
+    /// configuration is at work on this job.
+    fn written_otherwise(&self, partition: &Partition, found: &Found) -> Option<String> {
+        let Found::Ours(receipt) = found else { return None };
+        let difference = receipt.definition.difference(&self.definition)?;
+        let is_new = match self.noted.at_start(partition) {
+            AtStart::Unknown => false,
+            AtStart::Nothing | AtStart::Held(None) => true,
+            AtStart::Mark(_) | AtStart::Held(Some(_)) => {
+                during(Activity::Querying, || self.noted.is_written_now(self.job.sink, partition))
+            }
+        };
+        is_new.then_some(difference)
+    }
+
+    /// Notes that another configuration is at work, the first time, and begins nothing more. Returns how the partition ends that shows it.
+    pub(super) fn note_other_configuration(&self, partition: &Partition, difference: String) -> Outcome {
+        let outcome = Outcome::LeftAlone(Assessment::written_otherwise(&difference));
+        let other = OtherConfiguration { partition: partition.clone(), difference };
+        lock(&self.other_configuration).get_or_insert(other);
+        self.stop.finish();
+        outcome
     }
 
     /// Whether a mark that is seconds old won't do: where it says whether the partition is written again, or another runner was at it.

@@ -29,6 +29,7 @@ use self::worker_pool::WorkerPool;
 use crate::Job;
 use crate::activity::{Lap, Times, Trips};
 use crate::join_loss::JoinLoss;
+use crate::lock::lock;
 use crate::partition::Partition;
 use crate::pending::PendingRows;
 use crate::receipt::{NoValue, Receipt, Stored};
@@ -207,7 +208,11 @@ pub trait Observer: Sync {
     fn view_made(&self, _at: Try<'_>, _what: &str) {}
     /// Rows of a partition that has ended wait for another series.
     fn pending(&self, _at: Try<'_>, _pending: &PendingRows) {}
-    /// A partition has ended, for now if it is [`Outcome::Held`].
+    /// Another runner has a partition, which is tried again later. Told as its end unless an observer tells the two apart.
+    fn held(&self, at: Try<'_>, holder: &str, spent: &Spent) {
+        self.ended(at, &Outcome::Held(holder.to_owned()), spent);
+    }
+    /// A partition has ended; for good, unless [`Observer::held`] passes it on.
     fn ended(&self, _at: Try<'_>, _outcome: &Outcome, _spent: &Spent) {}
     /// The number of workers was set.
     fn decided(&self, _decision: &Decision) {}
@@ -215,6 +220,15 @@ pub trait Observer: Sync {
     fn unavailable(&self, _at: Duration, _what: &str, _cause: &str) {}
     /// The run as it is now, once a second and at the end.
     fn sampled(&self, _moment: &Moment) {}
+}
+
+/// A runner with another configuration that is at work on the same partitions.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct OtherConfiguration {
+    /// A partition that it has written since this run began.
+    pub partition: Partition,
+    /// How that differs from what this run computes, for people.
+    pub difference: String,
 }
 
 /// What a run did.
@@ -240,9 +254,13 @@ pub struct RunReport {
     /// The partitions that another runner was seen to have, or to have had while their source was read here. Over all runners of a job of
     /// which nothing is stored, sources are read at most as often as there are partitions and partitions seen so.
     pub seen_held: u64,
+    /// That a runner with another configuration is at work on this job, which ends a run: what it has in progress is finished. None where none
+    /// was seen.
+    pub other_configuration: Option<OtherConfiguration>,
 }
 
-/// Does `partitions`: those of the own share where the configuration has one, then those that are missing of the others.
+/// Does `partitions`: those of the own share where the configuration has one, then those that are missing of the others. Requests a stop itself
+/// where another configuration is at work on them.
 pub fn run(
     job: &Job<'_>,
     partitions: &[Partition],
@@ -266,6 +284,7 @@ pub fn run(
         report.outcomes = own;
         report.other_shares = Some(runner.other_shares(&others, helped));
     }
+    report.other_configuration.clone_from(&lock(&runner.other_configuration));
     let outcomes = &report.outcomes;
     report.interrupted = stop.requested() && outcomes.len() < own_partitions
         || outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Abandoned));

@@ -113,7 +113,9 @@ impl NotedMarks {
 
     /// Whether something of a partition was committed since the run began, as the sink says now.
     pub(super) fn is_written_now(&self, sink: &dyn Sink, partition: &Partition) -> bool {
-        let AtStart::Mark(mark) = self.at_start(partition) else { return false };
+        let (AtStart::Mark(mark) | AtStart::Held(Some(mark))) = self.at_start(partition) else {
+            return false;
+        };
         let now = marks(sink, std::slice::from_ref(partition)).ok();
         now.and_then(|now| now.first().copied().flatten()).is_some_and(|now| now != mark)
     }
@@ -190,6 +192,6 @@ fn marks(sink: &dyn Sink, partitions: &[Partition]) -> Result<Vec<Option<u64>>, 
 }
 
 /// A defect that panics here is no reason to fail a partition.
-fn contain<T>(ask: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+pub(super) fn contain<T>(ask: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(ask)).unwrap_or_else(|panic| Err(bug(panic.as_ref())))
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::done::Done;
 use super::noted_marks::NotedMarks;
 use super::throttle::Throttle;
-use super::{Observer, Outcome, RunOptions, Settled, Try};
+use super::{Observer, OtherConfiguration, Outcome, RunOptions, Settled, Try};
 use crate::Job;
 use crate::activity::{Activity, Lane, during};
 use crate::features::FeatureEngine;
@@ -65,6 +65,7 @@ pub(crate) struct Runner<'a> {
     pub(super) outage: Outage,
     pub(super) done: Done,
     pub(super) noted: NotedMarks,
+    pub(super) other_configuration: Mutex<Option<OtherConfiguration>>,
     pub(super) throttle: Throttle,
 }
 
@@ -89,6 +90,7 @@ impl<'a> Runner<'a> {
             outage: Outage::default(),
             done: Done::default(),
             noted: NotedMarks::default(),
+            other_configuration: Mutex::default(),
             throttle: Throttle::new(&job.config.run),
         }
     }

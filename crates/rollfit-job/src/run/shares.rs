@@ -2,21 +2,24 @@
 
 use std::collections::HashMap;
 
-use super::noted_marks::{NotedMarks, Since};
+use super::noted_marks::{NotedMarks, Since, contain};
 use super::partition::Runner;
 use super::{Outcome, RunOptions, order};
 use crate::Job;
 use crate::partition::Partition;
+use crate::runners::sampled_definitions;
 use crate::state::State;
+use crate::store::StoreError;
 
 /// What became of the partitions of other shares, as far as a runner of one share knows. Each is counted once.
 #[derive(Debug, Default)]
 pub struct OtherShares {
     /// How many there are.
     pub partitions: usize,
-    /// Those that this runner helped with, or was about to, and how each ended; [`Outcome::Held`] where another still has it.
+    /// Those that this runner helped with, or was about to, and how each ended; [`Outcome::Held`] where another still has it. And those that
+    /// were seen in the end to be written by a runner with another configuration, which count as left alone.
     pub helped: Vec<(Partition, Outcome)>,
-    /// Those that were written since this run began, by others.
+    /// Those that were written since this run began, by others; of which at most 64 were looked at, whether they are of this definition.
     pub written_by_others: usize,
     /// Those that have had features since this run began. Whether these are of the present source is for the runners of their shares to check.
     pub unchecked: usize,
@@ -47,13 +50,17 @@ pub(super) fn is_own(job: &Job<'_>, partition: &Partition) -> bool {
 }
 
 /// Whether what a partition of another share has may have to be written by whoever comes to it, with these options. Features of the job's own
-/// definition are compared with the source by the runner of their share alone, or each would read everything.
+/// definition are compared with the source, or written again by force, by the runner of their share alone, or each would do everything.
 pub(super) fn may_replace_unread(options: &RunOptions, state: State) -> bool {
     match state {
         State::Missing => true,
-        State::Done => options.force,
         State::DefinitionChanged | State::Foreign => options.replace.contains(&state),
-        State::Grown | State::InputChanged | State::Shrunk | State::Blocked | State::Newer => false,
+        State::Done
+        | State::Grown
+        | State::InputChanged
+        | State::Shrunk
+        | State::Blocked
+        | State::Newer => false,
     }
 }
 
@@ -63,7 +70,7 @@ impl Runner<'_> {
         // A share without partitions has looked at none yet.
         self.note_marks();
         self.noted.look(self.job.sink, self.partitions);
-        let replaces = [State::Done, State::DefinitionChanged, State::Foreign]
+        let replaces = [State::DefinitionChanged, State::Foreign]
             .iter()
             .any(|state| may_replace_unread(&self.options, *state));
         let is_due = |partition: &Partition| match self.noted.since(partition) {
@@ -96,17 +103,41 @@ impl Runner<'_> {
         helped: Vec<(Partition, Outcome)>,
     ) -> OtherShares {
         let is_known = !self.stop.requested() && self.noted.look(self.job.sink, self.partitions);
-        OtherShares::new(others, helped, is_known.then_some(&self.noted))
+        let (mut report, written) = OtherShares::new(others, helped, is_known.then_some(&self.noted));
+        match self.left_otherwise(&written) {
+            Ok(otherwise) => {
+                report.written_by_others = written.len() - otherwise.len();
+                report.helped.extend(otherwise);
+            }
+            Err(_) => report.unknown += written.len(),
+        }
+        report
+    }
+
+    /// Those of `written` that turn out to be of another definition, of a few that are looked at.
+    fn left_otherwise(&self, written: &[Partition]) -> Result<Vec<(Partition, Outcome)>, StoreError> {
+        if written.is_empty() {
+            return Ok(Vec::new());
+        }
+        let definitions = contain(|| sampled_definitions(self.job, written))?;
+        let otherwise = definitions.into_iter().filter_map(|(partition, definition)| {
+            let difference = definition.difference(&self.definition)?;
+            let outcome = self.note_other_configuration(&partition, difference);
+            Some((partition, outcome))
+        });
+        Ok(otherwise.collect())
     }
 }
 
 impl OtherShares {
-    /// What became of `others`: `helped` says it of some of them, and the marks of the rest, where they are known.
-    pub(super) fn new(
+    /// What became of `others`: `helped` says it of some of them, and the marks of the rest, where they are known. Returns those beside it
+    /// that others have written, which are yet to be counted.
+    fn new(
         others: &[Partition],
         helped: Vec<(Partition, Outcome)>,
         marks: Option<&NotedMarks>,
-    ) -> Self {
+    ) -> (Self, Vec<Partition>) {
+        let mut written = Vec::new();
         let mut report = Self { partitions: others.len(), ..Self::default() };
         let known: HashMap<&Partition, &Outcome> =
             helped.iter().map(|(partition, outcome)| (partition, outcome)).collect();
@@ -115,10 +146,10 @@ impl OtherShares {
                 None => report.unknown += 1,
                 Some(Since::Missing) => report.missing.push(partition.clone()),
                 Some(Since::Kept) => report.unchecked += 1,
-                Some(Since::Written) => report.written_by_others += 1,
+                Some(Since::Written) => written.push(partition.clone()),
             }
         }
         report.helped = helped;
-        report
+        (report, written)
     }
 }

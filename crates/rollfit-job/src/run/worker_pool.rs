@@ -226,7 +226,10 @@ impl<'a> WorkerPool<'a> {
             cpu: Duration::from_micros(spent.cpu.total_us()),
         });
         let at = Try { worker, partition: &partition, attempt };
-        self.runner.observer.ended(at, &outcome, &spent);
+        match &outcome {
+            Outcome::Held(holder) if waits => self.runner.observer.held(at, holder, &spent),
+            _ => self.runner.observer.ended(at, &outcome, &spent),
+        }
         if waits {
             self.queue.put_back(partition);
         } else {

@@ -55,7 +55,7 @@ pub fn check_before_work(job: &Job<'_>, partitions: &[Partition]) -> Result<Befo
     let definition = Definition::from_config(job.config);
     let own = own_name(job, &definition);
     let mut others = job.sink.runners(partitions)?;
-    others.retain(|runner| !is_this_process(&runner.name, &own));
+    others.retain(|runner| !is_this_process(runner, &own));
     let other_definitions =
         others.iter().filter(|runner| computes_otherwise(&runner.name, &own)).cloned().collect();
     let is_shared = job.config.run.shard.is_some() || !others.is_empty();
@@ -74,9 +74,15 @@ fn own_name(job: &Job<'_>, definition: &Definition) -> RunnerName {
     RunnerName::of_this_process(&definition_hash(&definition), job.config.run.shard)
 }
 
-/// Whether a runner is this process. Of a long name the end of the host may be cut.
-fn is_this_process(runner: &RunnerName, own: &RunnerName) -> bool {
-    runner.pid == own.pid && own.host.starts_with(&runner.host)
+/// Whether a runner is this process, which has no partition yet. Containers may share the name of a host and the number of a process. Of a
+/// long name the end of the host may be cut.
+fn is_this_process(runner: &StoreRunner, own: &RunnerName) -> bool {
+    let RunnerName { pid, host, definition, shard } = &runner.name;
+    runner.held.is_empty()
+        && *pid == own.pid
+        && own.host.starts_with(host)
+        && *definition == own.definition
+        && *shard == own.shard
 }
 
 /// Whether a runner says that it computes something else.
@@ -93,21 +99,30 @@ fn stored_otherwise(
     let marks = job.sink.marks(&candidates)?;
     let stored: Vec<Partition> =
         candidates.into_iter().zip(marks).filter_map(|(partition, mark)| mark.map(|_| partition)).collect();
-    let sample = spread(&stored, RECEIPTS_MAX);
-    let definitions: Vec<(&Partition, Arc<Definition>)> = sample
-        .iter()
-        .zip(job.sink.holdings(&sample, false)?)
-        .filter_map(|(partition, holding)| match holding {
-            Ok(Holding { found: Found::Ours(receipt), .. }) => Some((partition, receipt.definition)),
-            _ => None,
-        })
-        .collect();
+    let definitions = sampled_definitions(job, &stored)?;
     let mut others = definitions
         .iter()
-        .filter_map(|(partition, stored)| Some((*partition, stored.difference(definition)?)));
+        .filter_map(|(partition, stored)| Some((partition, stored.difference(definition)?)));
     let Some((partition, difference)) = others.next() else { return Ok(None) };
     let differ = 1 + others.count();
     Ok(Some(StoredOtherwise { partition: partition.clone(), difference, checked: definitions.len(), differ }))
+}
+
+/// The definitions of at most 64 of `partitions`, spread over them; of those that have features.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(crate) fn sampled_definitions(
+    job: &Job<'_>,
+    partitions: &[Partition],
+) -> Result<Vec<(Partition, Arc<Definition>)>, StoreError> {
+    let sample = spread(partitions, RECEIPTS_MAX);
+    let holdings = job.sink.holdings(&sample, false)?;
+    let definitions = sample.into_iter().zip(holdings).filter_map(|(partition, holding)| match holding {
+        Ok(Holding { found: Found::Ours(receipt), .. }) => Some((partition, receipt.definition)),
+        _ => None,
+    });
+    Ok(definitions.collect())
 }
 
 /// At most so many of `partitions`, the first of equal stretches.

@@ -9,6 +9,7 @@ mod runner_name;
 mod shard;
 mod store_runner;
 
+pub(crate) use self::before_work::sampled_definitions;
 pub use self::before_work::{BeforeWork, StoredOtherwise, check_before_work};
 pub use self::runner_name::RunnerName;
 pub use self::shard::{SHARDS_MAX, Shard, ShardError};

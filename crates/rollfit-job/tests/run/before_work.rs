@@ -42,6 +42,22 @@ fn other_runners_are_told_from_this_one_and_by_what_they_compute() {
 }
 
 #[test]
+fn a_runner_of_the_same_process_and_host_in_another_container_is_another() {
+    let bench = Bench::new(&[], &["a"], &MONTHS, 20);
+    let own = RunnerName::of_this_process(&hash(&bench.config), None);
+    let other = RunnerName { definition: Some("00000000".to_owned()), ..own.clone() };
+    let share = RunnerName { shard: Some("1/2".parse().unwrap()), ..own.clone() };
+    let held = vec![HeldPartition { partition: partition("a", MONTHS[1]), since_us: None, bytes: None }];
+    let working = StoreRunner { held, ..runner(own.clone()) };
+    let others = vec![runner(other.clone()), runner(share), working];
+    bench.sink.runners.lock().unwrap().clone_from(&others);
+    bench.sink.runners.lock().unwrap().push(runner(own));
+    let found = check(&bench);
+    assert_eq!(found.others, others);
+    assert_eq!(found.other_definitions, [runner(other)]);
+}
+
+#[test]
 fn receipts_of_another_definition_are_found_in_a_sample_of_the_whole_job() {
     let keys: Vec<String> = (0..60).map(|at| format!("k{at:02}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rollfit_job::config::Workers;
 use rollfit_job::partition::Partition;
 use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Spent, Try};
+use rollfit_job::state::State;
 use rollfit_job::runners::{HeldPartition, RunnerName, StoreRunner};
 use rollfit_job::store::StoreError;
 use rollfit_testkit::market::{config, partition};
@@ -93,11 +94,53 @@ fn what_another_has_written_while_it_was_held_is_not_read() {
 }
 
 #[test]
-fn what_another_has_written_by_another_definition_is_read_and_left_alone() {
+fn another_configuration_at_work_ends_the_run_and_is_not_replaced() {
+    let other = [("WINDOWS__W5", "7")];
+    let replace = RunOptions { replace: vec![State::DefinitionChanged], ..RunOptions::default() };
+    for options in [RunOptions::default(), replace.clone()] {
+        let bench = bench();
+        let made = made(&other, &bench);
+        let report = run_while(&bench, &options, month(0), made.clone());
+        assert_eq!(outcomes(&report), ["written", "written", "left alone: definition-changed"]);
+        assert_eq!(report.source_reads, 2);
+        let seen = report.other_configuration.unwrap();
+        assert!(seen.partition == month(2) && seen.difference.contains('7'), "{seen:?}");
+        assert!(bench.sink.stored(&month(2)) == made);
+    }
+    // What had features of that configuration before is replaced, unless it is written again meanwhile.
     let bench = bench();
-    let report = run_while(&bench, &RunOptions::default(), month(0), made(&[("WINDOWS__W5", "7")], &bench));
+    let made = made(&other, &bench);
+    bench.sink.put(&month(2), made.clone());
+    bench.sink.put(&month(0), self::made(&other, &bench));
+    let report = run_while(&bench, &replace, month(1), made.clone());
     assert_eq!(outcomes(&report), ["written", "written", "left alone: definition-changed"]);
-    assert_eq!(report.source_reads, 3);
+    assert_eq!(report.other_configuration.unwrap().partition, month(2));
+    assert!(bench.sink.stored(&month(2)) == made);
+}
+
+#[test]
+fn a_run_that_comes_across_another_configuration_begins_nothing_more() {
+    let bench = bench();
+    let made = made(&[("WINDOWS__W5", "7")], &bench);
+    let meanwhile = Meanwhile {
+        bench: &bench,
+        after: month(0),
+        commits: Mutex::new(Some((month(1), made))),
+        unavailable: Mutex::default(),
+    };
+    let report = bench.run_with(&RunOptions::default(), &meanwhile);
+    assert_eq!(outcomes(&report), ["written", "left alone: definition-changed"]);
+    assert!(report.interrupted && report.other_configuration.is_some());
+    assert_eq!(bench.sink.commits_of(&month(2)), 0);
+}
+
+#[test]
+fn features_of_another_definition_from_before_are_no_other_configuration_at_work() {
+    let bench = bench();
+    bench.sink.put(&month(2), made(&[("WINDOWS__W5", "7")], &bench));
+    let report = bench.run();
+    assert_eq!(outcomes(&report), ["written", "written", "left alone: definition-changed"]);
+    assert_eq!(report.other_configuration, None);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rollfit_job::Job;
 use rollfit_job::config::Workers;
 use rollfit_job::partition::Partition;
-use rollfit_job::run::{Observer, OtherShares, Outcome, RunOptions, RunReport, run};
+use rollfit_job::run::{Observer, OtherShares, Outcome, RunOptions, RunReport, Spent, Try, run};
 use rollfit_job::runners::Shard;
 use rollfit_job::state::State;
 use rollfit_job::store::Sink;
@@ -211,12 +211,70 @@ fn features_of_another_share_are_replaced_only_where_that_is_wanted_and_never_re
     assert!(of_key(&report, "c").iter().chain(&of_key(&report, "a")).all(|name| name == "unchecked"));
     assert_eq!(report.source_reads as usize, own + replaced.len());
 
-    let (bench, _) = done();
+    // With force a runner writes its own share again, and helps only with what is missing.
+    let (bench, own) = done();
     let options = RunOptions { force: true, ..RunOptions::default() };
     let report = run_share(&bench, "0/2", &options, &Record::default());
-    let forced = of_key(&report, "a");
-    assert!(!forced.is_empty() && forced.iter().all(|name| name == "written"), "{forced:?}");
-    assert!(of_key(&report, "b").iter().chain(&of_key(&report, "c")).all(|name| name == "unchecked"));
+    assert!(outcomes(&report).contains(&"written".to_owned()));
+    assert_eq!((report.source_reads as usize, helped(&report).len()), (own, 0));
+    assert_eq!(others(&report).unchecked, bench.partitions().len() - own);
+}
+
+#[test]
+fn shares_that_are_forced_one_after_the_other_write_everything_once() {
+    let bench = bench();
+    bench.run();
+    let options = RunOptions { force: true, ..RunOptions::default() };
+    for of in ["0/3", "1/3", "2/3"] {
+        run_share(&bench, of, &options, &Record::default());
+    }
+    for partition in bench.partitions() {
+        assert_eq!(bench.sink.commits_of(&partition), 2, "{partition}: first, and by force");
+    }
+}
+
+/// Runs a share while another runner, of other windows, does the rest.
+fn run_beside_other_windows(is_replacing: bool, no_help: bool) -> (Bench, RunReport) {
+    let bench = bench();
+    let other = Bench { config: config(&[("WINDOWS__W5", "7")]), ..self::bench() };
+    other.run();
+    let rest: Vec<Partition> = share_of(&bench, shard("1/2"));
+    let replace = if is_replacing { vec![State::DefinitionChanged] } else { Vec::new() };
+    let options = RunOptions { replace, no_help, ..RunOptions::default() };
+    let report = {
+        let (sink, other) = (&bench.sink, &other.sink);
+        let record = Meanwhile(Box::new(move || {
+            rest.iter().filter(|partition| sink.commits_of(partition) == 0).for_each(|partition| {
+                sink.put(partition, other.stored(partition));
+            });
+        }));
+        run_share(&bench, "0/2", &options, &record)
+    };
+    (bench, report)
+}
+
+/// Does something whenever a partition has ended.
+struct Meanwhile<'a>(Box<dyn Fn() + Sync + 'a>);
+
+impl Observer for Meanwhile<'_> {
+    fn ended(&self, _: Try<'_>, _: &Outcome, _: &Spent) {
+        (self.0)();
+    }
+}
+
+#[test]
+fn what_others_write_of_their_shares_with_another_configuration_is_seen_in_the_end() {
+    for (is_replacing, no_help) in [(false, false), (false, true), (true, false)] {
+        let (bench, report) = run_beside_other_windows(is_replacing, no_help);
+        assert!(outcomes(&report).iter().all(|name| name == "written"), "the own share is done");
+        assert!(!report.interrupted);
+        let others = others(&report);
+        assert_eq!((others.written_by_others, others.helped.len()), (0, others.partitions));
+        assert!(helped(&report).iter().all(|name| name == "left alone: definition-changed"));
+        assert!(report.other_configuration.unwrap().difference.contains('7'));
+        let rest = share_of(&bench, shard("1/2"));
+        assert!(rest.iter().all(|partition| bench.sink.commits_of(partition) == 1), "nothing is replaced");
+    }
 }
 
 #[test]
