@@ -84,7 +84,8 @@ fn other_settings(other: &StoreRunner, own: &str) -> String {
 }
 
 /// How to keep two configurations from the same partitions, without their runners.
-const NAMES_OF_ITS_OWN: &str = "give this job names of its own ([store] name, or features in each [series.NAME])";
+const NAMES_OF_ITS_OWN: &str =
+    "give this job names of its own ([store] name, or features in each [series.NAME])";
 
 /// The error of a run that came across another configuration at work.
 pub(super) fn other_configuration(other: &OtherConfiguration) -> Failure {
@@ -174,7 +175,10 @@ mod tests {
             stored_difference("windows [15] became [16] of series idx"),
             "stored with windows [15], configured [16] of series idx"
         );
-        assert_eq!(stored_difference("column names changed of series idx"), "column names changed of series idx");
+        assert_eq!(
+            stored_difference("column names changed of series idx"),
+            "column names changed of series idx"
+        );
     }
 
     #[test]
