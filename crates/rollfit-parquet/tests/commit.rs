@@ -555,7 +555,7 @@ fn of_two_imports_at_once_the_second_is_told_who_has_the_store() {
     let Err(error) = ParquetImport::begin(dir.path(), BarsOptions::default(), &OsFileSystem) else {
         panic!("two imports at once")
     };
-    assert_says(&error.to_string(), &["process ", "is importing into", "wait"]);
+    assert_says(&error.to_string(), &["rollfit ", "is importing into", "wait"]);
 }
 
 #[test]
