@@ -52,7 +52,7 @@ use crate::tables::stored_receipt::{Definitions, ReceiptTables};
 use crate::tables::table::{Table, describe};
 use crate::views::Views;
 
-pub use self::connection::session_budget::{OtherRunners, SessionBudget};
+pub use self::connection::session_budget::{RunnerSessions, SessionBudget};
 pub use self::kind::Postgres;
 
 /// How long to wait for a lock that is held briefly. Just longer than the second after which the server cancels an

@@ -177,10 +177,8 @@ fn table(start: Start) -> Vec<String> {
 }
 
 const PARTITIONS_EACH: usize = 150;
-const STARTS: [Start; 2] = [
-    Start { runners: 2, apart_s: 0.7, seed: 1 },
-    Start { runners: 4, apart_s: 0.7, seed: 1 },
-];
+const STARTS: [Start; 2] =
+    [Start { runners: 2, apart_s: 0.7, seed: 1 }, Start { runners: 4, apart_s: 0.7, seed: 1 }];
 
 #[test]
 fn beside_others_auto_is_about_as_fast_as_the_best_number_for_all_and_nobody_starves() {

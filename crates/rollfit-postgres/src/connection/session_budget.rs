@@ -43,11 +43,11 @@ pub struct SessionBudget {
     /// The configured maximum, if any.
     pub configured_max: Option<usize>,
     /// The other runners on the server, which share what it can spare.
-    pub runners: OtherRunners,
+    pub runners: RunnerSessions,
     /// Those of the same role.
-    pub role_runners: OtherRunners,
+    pub role_runners: RunnerSessions,
     /// Those in the same database.
-    pub database_runners: OtherRunners,
+    pub database_runners: RunnerSessions,
     /// How many of those are runners other than this process, which may have several stores.
     #[serde(skip)]
     pub(crate) other_processes: u32,
@@ -55,14 +55,14 @@ pub struct SessionBudget {
 
 /// Other runners, and the sessions that they have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct OtherRunners {
+pub struct RunnerSessions {
     /// How many there are.
     pub runners: i64,
     /// Their sessions.
     pub sessions: i64,
 }
 
-impl OtherRunners {
+impl RunnerSessions {
     /// The share of each runner where so many sessions are left beside those of all others.
     fn share(self, left: i64) -> i64 {
         left.saturating_add(self.sessions) / self.runners.saturating_add(1)
@@ -133,9 +133,9 @@ impl SessionBudget {
             database_left: row.get(3)?,
             default_max: DEFAULT_MAX,
             configured_max: configured,
-            runners: OtherRunners::default(),
-            role_runners: OtherRunners::default(),
-            database_runners: OtherRunners::default(),
+            runners: RunnerSessions::default(),
+            role_runners: RunnerSessions::default(),
+            database_runners: RunnerSessions::default(),
             other_processes: 0,
         };
         budget.count_runners(rows)?;
