@@ -90,7 +90,7 @@ impl JoinedLimit {
     /// Why much of the time only a part of the workers was there, if so.
     fn apart(idle_share: f64, late_share: f64, no_end_share: f64) -> Option<Self> {
         let most = idle_share.max(late_share).max(no_end_share);
-        (most >= NOTABLE).then(|| match most {
+        (most >= NOTABLE).then_some(match most {
             share if share == no_end_share => Self::Killed { share },
             // Who begins apart ends apart too.
             _ if late_share >= NOTABLE => Self::LateStart { share: late_share },

@@ -255,9 +255,9 @@ impl Fleet {
             for _ in 0..STEPS {
                 here = f64::midpoint(least, most);
                 if network(others * here).at(SERVER, self.workers) > here {
-                    least = here
+                    least = here;
                 } else {
-                    most = here
+                    most = here;
                 }
             }
         }

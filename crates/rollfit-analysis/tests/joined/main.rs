@@ -1,5 +1,7 @@
 //! Records of several runners, joined: what adds up does, what is one server's does not, and what went wrong shows.
 
+#![allow(clippy::unwrap_used)] // A failed helper fails its test.
+
 use rollfit_analysis::{JoinError, JoinedLimit, JoinedRuns, MoreUnknown, RunnerDigest, SlowReason, TimeUse};
 use rollfit_job::config::Workers;
 use rollfit_job::record::{PartitionEnd, PartitionOutcome, Record};

@@ -275,8 +275,8 @@ fn the_record_of_a_run_says_its_shard_and_how_to_continue_it() {
     let sandbox = Sandbox::imported(&["eurusd"], &MONTHS);
     let aws = [("AWS_BATCH_JOB_ARRAY_INDEX", "0"), ("AWS_BATCH_JOB_ARRAY_SIZE", "2")];
     sandbox.run_with(&aws, &["run", "--no-help", "--metrics-file", "run.prom"]).exits(0);
-    let runs = fs::read_dir(sandbox.path("state/runs")).unwrap().map(|entry| entry.unwrap().path());
-    let record = runs.filter(|path| path.extension().is_some_and(|end| end == "jsonl")).next().unwrap();
+    let mut runs = fs::read_dir(sandbox.path("state/runs")).unwrap().map(|entry| entry.unwrap().path());
+    let record = runs.find(|path| path.extension().is_some_and(|end| end == "jsonl")).unwrap();
     let record = Record::read(fs::read(record).unwrap().as_slice()).unwrap();
     let options = record.header.options.unwrap();
     assert_eq!(options[..3], ["--shard", "0/2", "--no-help"]);

@@ -37,7 +37,7 @@ fn who_starts_late_has_its_share_and_the_early_one_gives_up_what_is_too_much() {
                 .store
                 .snapshot(&opened.config.series_of_key("eurusd"), first_partition().period, 0)
                 .unwrap(),
-        )
+        );
     };
     // It opens all that it may have, and keeps them.
     let held: Vec<_> = (0..alone)

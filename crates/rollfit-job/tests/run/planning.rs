@@ -147,6 +147,9 @@ fn outputs_are_told_apart_also_where_patterns_run_together() {
     assert!(config.check_outputs(partitions.iter()).is_err());
 }
 
+/// The month of which a key has rows, or that it cannot be known.
+type MonthOfKey = fn(&str) -> Result<Month, StoreError>;
+
 /// A source with a month of rows of every key, which counts what it is asked.
 #[derive(Default)]
 struct CountingSource {
@@ -156,7 +159,7 @@ struct CountingSource {
     /// Whether it cannot be reached when rows are to be estimated.
     is_away: bool,
     /// The month of a key, where it is another one.
-    month_of: Option<fn(&str) -> Result<Month, StoreError>>,
+    month_of: Option<MonthOfKey>,
 }
 
 impl CountingSource {
