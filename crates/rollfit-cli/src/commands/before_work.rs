@@ -163,7 +163,10 @@ mod tests {
         assert_eq!(clock_sentence(30_000_000), None);
         assert_eq!(clock_sentence(-30_000_000), None);
         let ahead = clock_sentence(47_000_000).unwrap();
-        assert!(ahead.starts_with("the clock of the store is 47 s ahead of this machine's; set"), "{ahead}");
+        assert!(
+            ahead.starts_with("the clock of the store is 47.0 s ahead of this machine's; set"),
+            "{ahead}"
+        );
         let behind = clock_sentence(-7_200_000_000).unwrap();
         assert!(behind.contains("2 h behind this machine's"), "{behind}");
         assert!(clock_sentence(i64::MIN).is_some());

@@ -119,6 +119,7 @@ fn records_that_cannot_be_joined_are_named() {
     change(&|record| record.header.started = "soon".to_owned()).says(&[runs[1], "`soon`"]);
     change(&|record| record.header.follows = Some("before".to_owned())).says(&[runs[1], "follower"]);
     sandbox.write("records/none.jsonl", "hello\n");
+    files.truncate(2);
     files.push("records/none.jsonl".to_owned());
     analyze(&sandbox, &files, &[]).exits(1).says(&["records/none.jsonl", "is not a run record"]);
 }

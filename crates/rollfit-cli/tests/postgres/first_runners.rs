@@ -3,6 +3,7 @@
 use rollfit_job::config::Layout;
 use serde_json::Value;
 
+use crate::many_runners::written;
 use crate::server::shared;
 use crate::views::DROP_VIEWS;
 use crate::workload::{SMALL, Workload};
@@ -31,8 +32,7 @@ fn start_on_nothing(workload: &Workload<'_>, is_sharded: bool) {
     let runners: Vec<_> = (0..RUNNERS).map(start).collect();
     let answers: Vec<_> = runners.into_iter().map(|running| running.finish().exits(0)).collect();
     let summaries: Vec<Value> = answers.iter().map(|answer| answer.json()).collect();
-    let written: u64 = summaries.iter().map(|summary| summary["written"].as_u64().unwrap()).sum();
-    assert_eq!(written, 2);
+    assert_eq!(written(&summaries), 2);
     for answer in &answers {
         assert!(!answer.to_string().contains("WARN"), "{answer}");
         assert_eq!(answer.json()["retries"], 0, "{answer}");

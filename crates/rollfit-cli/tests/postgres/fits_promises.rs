@@ -163,7 +163,7 @@ fn a_table_of_fits_that_another_job_holds_is_waited_for_and_runners_overtake_eac
     let impatient = [("ROLLFIT_RUN__IDLE_TIMEOUT_S", "1")];
     let stopped = workload.stopped_at("middle-of-table-2:2", &impatient, &[]);
     assert_eq!(workload.run_with(&impatient, &["run", "--json"]).exits(0).json()["written"], 2);
-    assert_eq!(stopped.go_on().finish().exits(0).json()["already_done"], 2);
+    assert_eq!(stopped.go_on().finish().exits(0).json()["written_by_others"], 2);
     workload.is_as_undisturbed();
 }
 

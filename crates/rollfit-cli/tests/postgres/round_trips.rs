@@ -74,7 +74,8 @@ fn waits(workload: &Workload<'_>, settings: &[(&str, &str)], options: &RunOption
     let sink = &**store;
     let job = Job { config, source, sink, workers: Workers::Fixed(1), machine: &Unseen };
     let partitions = partitions(config, source, sink, &[]).unwrap();
-    let seen = Mutex::new(store.round_trips() as usize);
+    // Before the first partition the run asks who else is at work.
+    let seen = Mutex::new(store.round_trips() as usize + 1);
     let counter = Counter { store, seen, partitions: Mutex::default() };
     run(&job, &partitions, options, &StopSignal::default(), &counter);
     let waits = counter.partitions.into_inner().unwrap();

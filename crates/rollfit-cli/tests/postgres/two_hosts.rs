@@ -172,8 +172,8 @@ fn a_host_that_is_cut_off_in_mid_work_loses_nothing_and_ends_well() {
         [&connected, &reconnected].map(|summary| summary[field].as_u64().unwrap()).iter().sum::<u64>()
     };
     assert!(
-        sum("source_reads") <= 6 + sum("seen_held"),
-        "no source was read twice unseen: {connected} {reconnected}"
+        sum("source_reads") <= 6 + sum("seen_held") + sum("retries"),
+        "no source was read twice unseen, but for what was tried again: {connected} {reconnected}"
     );
     workload.is_as_undisturbed();
 }
