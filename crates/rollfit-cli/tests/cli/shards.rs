@@ -262,7 +262,6 @@ fn commands_that_have_no_shard_do_not_mind_the_environment_of_an_array_job() {
         &["status"],
         &["analyze"],
         &["metrics"],
-        &["check", "--max-lag", "1h", "--now", "2017-02-01T00:00:00Z"],
         &["drop", "eurusd:2017-01"],
     ] {
         let answer = sandbox.run_with(&variables, arguments).exits(0);

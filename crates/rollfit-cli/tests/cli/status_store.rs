@@ -50,7 +50,7 @@ fn nearly_done() -> Sandbox {
 #[test]
 fn runners_on_all_machines_are_shown_with_what_they_have() {
     let sandbox = Sandbox::imported(&KEYS, &MONTHS);
-    let lock = hold(&sandbox, "eurusd", "2017-03", "rollfit 4711@worker-3 1a2b3c4d 3/8");
+    let lock = hold(&sandbox, "eurusd", "2017-03", "rollfit 4711@worker-3 3/8");
     let mut running =
         Running::start(sandbox.command(&["run", "--json", "--log-format", "json", "--workers", "1"]));
     for _ in 1..KEYS.len() * MONTHS.len() {
@@ -61,7 +61,7 @@ fn runners_on_all_machines_are_shown_with_what_they_have() {
     assert_eq!(counts, [6, 5, 1, 0]);
     let runner = &store["runners"][0];
     assert_eq!((&runner["host"], &runner["pid"]), (&"worker-3".into(), &4711.into()));
-    assert_eq!((&runner["shard"], &runner["is_other_definition"]), (&"3/8".into(), &true.into()));
+    assert_eq!((&runner["shard"], &runner["is_other_definition"]), (&"3/8".into(), &false.into()));
     assert_eq!(runner["held"][0]["partition"]["month"], "2017-03");
     assert_eq!((&runner["held"][0]["is_long"], &store["is_at_work"]), (&false.into(), &true.into()));
     assert!(runner["held"][0]["held_s"].as_f64().unwrap() < 600.0);
@@ -72,7 +72,7 @@ fn runners_on_all_machines_are_shown_with_what_they_have() {
     sandbox.run(&["status", "--store"]).exits(0).says(&[
         "6 partitions: 5 done, 1 missing, 0 of another definition",
         "1 runner has 1 partition; last commit ",
-        "rollfit 4711@worker-3, shard 3/8, computes another definition, 1a2b3c4d: eurusd 2017-03 for ",
+        "rollfit 4711@worker-3, shard 3/8: eurusd 2017-03 for ",
         "; ETA ",
     ]);
     // Unlocked first: a process that another test is starting may still share the file.
