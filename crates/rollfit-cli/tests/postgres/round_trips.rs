@@ -19,7 +19,7 @@ use crate::workload::{Shape, Workload};
 
 /// The most round trips of a partition that is replaced: the first one, with which a run notes what there is and who has it, and each of
 /// the others.
-const REPLACED_MAX: [usize; 2] = [23, 14];
+const REPLACED_MAX: [usize; 2] = [23, 12];
 /// The most of one to which rows are added.
 const APPENDED_MAX: [usize; 2] = [14, 8];
 /// The most of one whose tables are made.
