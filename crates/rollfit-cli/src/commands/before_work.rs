@@ -168,7 +168,7 @@ mod tests {
             "{ahead}"
         );
         let behind = clock_sentence(-7_200_000_000).unwrap();
-        assert!(behind.contains("2 h behind this machine's"), "{behind}");
+        assert!(behind.contains("2.0 h behind this machine's"), "{behind}");
         assert!(clock_sentence(i64::MIN).is_some());
     }
 
