@@ -13,6 +13,8 @@ use crate::partition::Partition;
 pub enum Purpose {
     /// To read from: a standby will do.
     Read,
+    /// To read the series of features that are written elsewhere: a standby will do.
+    Source,
     /// To write to as well: of several servers, the one that takes writes.
     Write,
 }
