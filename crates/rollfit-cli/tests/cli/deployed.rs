@@ -37,8 +37,7 @@ for name, what in {"sdk": dict(dag=decorator, task=decorator),
 signal.signal(signal.SIGTERM, lambda *_: None)
 try:
     if sys.argv[1] == "nightly":
-        import rollfit_nightly
-        rollfit_nightly.run_rollfit()
+        import rollfit_nightly  # without Airflow, the DAG runs its task at once
     else:
         import rollfit_dag
         rollfit_dag.SHARDS, rollfit_dag.CONFIG = 2, sys.argv[1]
