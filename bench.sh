@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The figures of docs/performance.md: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|polyfit|python|engines|comparison|
+# The figures of docs/performance.md and docs/notes: ./bench.sh [kernel|rivals|fuzz|import|files|compression|workload|many|polyfit|python|engines|comparison|
 # postgres|layouts|seconds_of_a_run|append|far|production|follow|sampling|causes|workers|eta|auto|machines|walkthrough]..., all by default.
 # Needs the reference workload in ../shared/data/m1, or where ROLLFIT_SHARED points, python3 for all that compares, a C++ compiler
 # for `fuzz`, a C compiler for `causes`, `workers`, `eta` and `auto`, PostgreSQL's server programs for these, `machines`, `postgres`, `layouts`, `append`,

@@ -1,5 +1,5 @@
 """The same five tasks for a numba script and for rollfit: a new window, a late bar, a kill in the middle, a new key, a live tick.
-Prints docs/comparison.md's table. Called by ./bench.sh comparison.
+Prints the table of docs/notes/comparison.md. Called by ./bench.sh comparison.
 
 Closes are one-minute closes, a directory `pair=KEY` each and a Parquet file a month, copied first: nothing of them is changed in place.
 Without any, closes are made. The script is numba_job.py; rollfit gets two commands, which are the same for all tasks. Both

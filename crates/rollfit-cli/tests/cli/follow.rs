@@ -149,7 +149,7 @@ fn a_follower_is_seen_from_another_process_and_its_record_says_what_it_did() {
     has_figures_of_keys(&sandbox);
 }
 
-/// Checks that the page on runs has every field of a record.
+/// Checks that the page on formats has every field of a record.
 #[track_caller]
 fn is_documented(record: &str) {
     let documented = documented();

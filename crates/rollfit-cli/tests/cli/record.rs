@@ -82,9 +82,9 @@ fn a_record_says_what_the_run_is_and_where_its_settings_came_from() {
     assert_eq!(setting("run.cpu_max").origin, Origin::Default);
 }
 
-/// The page on runs.
+/// The page on formats.
 pub(crate) fn documented() -> String {
-    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/runs.md")).unwrap()
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/format.md")).unwrap()
 }
 
 #[test]

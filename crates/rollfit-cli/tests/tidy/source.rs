@@ -1,4 +1,4 @@
-//! [`SourceFile`]: a Rust file of the workspace, read and parsed; a file of the Python package.
+//! [`SourceFile`]: a Rust file of the workspace, read and parsed; a file of the Python package; a document.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
 }
 
-/// A Rust file, or one of the Python package.
+/// A Rust file, one of the Python package, or a document.
 pub(crate) struct SourceFile {
     /// The path from the root of the workspace.
     pub(crate) path: String,
@@ -24,6 +24,19 @@ impl SourceFile {
     /// Reads every Python file and stub of the Python package and its tests, in the order of their paths.
     pub(crate) fn read_python() -> Vec<Self> {
         Self::read_in(&["crates/rollfit-python"], &["py", "pyi"])
+    }
+
+    /// Reads every document: those at the root of the workspace, in docs and of the crates, in the order of their paths.
+    pub(crate) fn read_documents() -> Vec<Self> {
+        let mut documents = Self::read_in(&["crates", "docs"], &["md"]);
+        let at_root = fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().path());
+        let at_root = at_root.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+        documents.extend(at_root.map(|path| Self {
+            path: path.file_name().unwrap().display().to_string(),
+            text: fs::read_to_string(&path).unwrap(),
+        }));
+        documents.sort_by(|one, other| one.path.cmp(&other.path));
+        documents
     }
 
     fn read_in(dirs: &[&str], extensions: &[&str]) -> Vec<Self> {

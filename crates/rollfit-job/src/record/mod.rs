@@ -1,4 +1,4 @@
-//! [`Record`]: what happened in a run, as one JSON object a line. `docs/runs.md` documents the format.
+//! [`Record`]: what happened in a run, as one JSON object a line. `docs/format.md` documents the format.
 //!
 //! Invariants: a record that breaks off in the middle of a line, as one of a killed run does, is read up to there; a line
 //! that is whole and invalid is an error that names it; events that a later version of the same format added are
