@@ -45,7 +45,7 @@ def job(tmp_path, monkeypatch):
 def test_a_run_does_what_the_command_does(job, tmp_path):
     report = rollfit.run()
     assert report.counts == {
-        "written": 4, "already_done": 0, "waiting": 0, "skipped": 0, "failed": 0, "not_started": 0,
+        "written": 4, "already_done": 0, "waiting": 0, "empty": 0, "skipped": 0, "failed": 0, "not_started": 0,
     }
     assert report.exit_code == 0 and report.rows == 2 * (2 * 300 - 15) and report.seconds > 0
     assert "4 partitions: 4 written" in str(report) and "4 written" in repr(report)

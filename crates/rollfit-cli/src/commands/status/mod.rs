@@ -3,7 +3,7 @@
 
 mod print;
 mod receipts;
-mod run;
+pub(super) mod run;
 mod store;
 mod store_document;
 mod store_words;
