@@ -20,6 +20,7 @@ use tracing_subscriber::fmt::format::{DefaultFields, Format, Full};
 use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 
 use crate::args::{GlobalArguments, LogFormat};
+use crate::screen::Screen;
 
 /// The bar on the terminal, once there is one.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
@@ -102,6 +103,14 @@ fn text_subscriber(
 /// Shows messages above `bar` from now on.
 pub(crate) fn write_above(bar: &ProgressBar) {
     let _ = BAR.set(bar.clone());
+}
+
+/// Takes the bar away for good: the process is about to end.
+pub(crate) fn end_bar() {
+    Screen::end_all();
+    if let Some(bar) = BAR.get() {
+        bar.finish_and_clear();
+    }
 }
 
 /// The name of this run in logs: its start time and its process id.

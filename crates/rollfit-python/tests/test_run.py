@@ -61,6 +61,21 @@ def test_a_run_does_what_the_command_does(job, tmp_path):
     assert again.already_done == 4 and again.record is None and again.run != report.run
 
 
+def test_a_month_without_rows_is_empty_and_no_failure(job, monkeypatch):
+    monkeypatch.setenv("ROLLFIT_PARTITIONS__TO", "2017-03")
+    report = rollfit.run()
+    assert (report.written, report.empty, report.counts["empty"], report.exit_code) == (4, 2, 2, 0)
+    assert report.to_dict()["empty"] == [{"key": key, "month": "2017-03"} for key in ("eurusd", "gbpusd")]
+    [march] = rollfit.partitions("rollfit.toml", only="eurusd:2017-03")
+    result = rollfit.run_partition("rollfit.toml", march)
+    assert result.outcome == "empty" and "no series has a row" in str(result)
+    # No partition is missing, so that nothing has to be skipped.
+    rollfit.open("rollfit.toml").features("eurusd")
+    monkeypatch.setenv("ROLLFIT_RUN__REQUIRE_ROWS", "true")
+    with pytest.raises(rollfit.PartitionError, match="2 of 6 partitions failed"):
+        rollfit.run()
+
+
 def test_options_are_those_of_the_command(job):
     assert rollfit.run(only="eurusd:2017-01").partitions == 1
     assert rollfit.run(only=["eurusd", "gbpusd:2017-02"], workers="2..3").written == 2

@@ -121,10 +121,17 @@ fn run_reported(
     unfilled::warn(&unfilled_windows, open.config.boundary);
     let new_definition = NewDefinition::new(open, outcomes(&report).map(earlier));
     let summary = Summary::new(&report, open.share.clone(), arguments.no_help, took);
+    if open.share.is_none() && arguments.select.only.is_empty() && summary.is_all_empty() {
+        logging::warn(ALL_EMPTY);
+    }
     let remaining = remaining(open, arguments, &report);
     let summary = Summary { unfilled_windows, new_definition, remaining, ..summary };
     Ok((summary, reporters))
 }
+
+/// What is said of a job that has nothing to compute anywhere, which is more likely a slip than meant.
+const ALL_EMPTY: &str =
+    "no series has a row in any month of the job: check from and to in [partitions], and the source tables";
 
 /// What is left to rewrite by force; nothing where the same command finds out itself.
 fn remaining(open: &OpenJob, arguments: &RunArguments, report: &RunReport) -> Remaining {
@@ -328,6 +335,11 @@ impl Summary {
     /// What to do about it.
     pub(super) fn refuse_other_configuration(&self) -> Result<(), Failure> {
         self.other_configuration.as_ref().map_or(Ok(()), |other| Err(other_configuration(other)))
+    }
+
+    /// Whether no partition has a row.
+    fn is_all_empty(&self) -> bool {
+        self.partitions > 0 && self.empty.len() == self.partitions
     }
 
     /// Whether it was stopped before all was done.

@@ -49,6 +49,11 @@ fn a_month_without_a_row_in_any_series_is_empty_and_no_failure() {
     sandbox.run(&["verify", "--quick"]).exits(0);
     assert!(!sandbox.path("fx/features/key=eurusd/month=2017-02").exists());
 
+    // Where that is all there is, it is more likely a slip.
+    sandbox.configure(&["eurusd"], "2019-01", "2019-02");
+    sandbox.run(&["run"]).exits(0).says(&["2 empty", "warning: no series has a row in any month of the job"]);
+    is_silent(&sandbox.run(&["run", "-q", "--only", "eurusd:2019-02"]));
+    sandbox.configure(&["eurusd"], "2017-01", "2017-03");
     sandbox.import(&["eurusd"], &["2017-02"]);
     sandbox.run(&["run"]).exits(0).says(&["1 written, 1 already done, 1 empty"]);
 }
