@@ -1,8 +1,11 @@
 //! [`Remaining`]: what an interrupted run has not rewritten that was to rewrite everything. The same command would begin anew, and
 //! nothing in the store tells what it had done: this says it as selectors.
 
+use std::collections::HashSet;
+
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::run::{Outcome, RunReport};
 
 /// The most selectors that a command to copy has.
 const SELECTORS_MAX: usize = 20;
@@ -13,9 +16,14 @@ const SELECTORS_MAX: usize = 20;
 pub(super) struct Remaining(Vec<Partition>);
 
 impl Remaining {
-    /// Those of `partitions` that `has_ended` doesn't know.
-    pub(super) fn new(partitions: &[Partition], has_ended: impl Fn(&Partition) -> bool) -> Self {
-        Self(partitions.iter().filter(|partition| !has_ended(partition)).cloned().collect())
+    /// Those of a run's own partitions that it has not ended; none where it was not interrupted.
+    pub(super) fn new(partitions: &[Partition], report: &RunReport) -> Self {
+        if !report.interrupted {
+            return Self::default();
+        }
+        let ended = report.outcomes.iter().filter(|(_, outcome)| !matches!(outcome, Outcome::Abandoned));
+        let ended: HashSet<&Partition> = ended.map(|(partition, _)| partition).collect();
+        Self(partitions.iter().filter(|partition| !ended.contains(partition)).cloned().collect())
     }
 
     /// How to continue; none where nothing is left.
@@ -64,16 +72,18 @@ mod tests {
         let left = ["2017-11", "2017-12", "2018-01", "2018-03"].map(|month| partition("eurusd", month));
         let left = [&left[..], &[partition("gbpusd", "2018-04")]].concat();
         assert_eq!(selectors(&left), ["eurusd:2017-11..2018-01", "eurusd:2018-03", "gbpusd:2018-04"]);
-        let done = |other: &Partition| other.key == "eurusd";
-        let sentence = Remaining::new(&left, done).sentence().unwrap();
+        let of_eurusd = left.iter().filter(|partition| partition.key == "eurusd");
+        let outcomes = of_eurusd.map(|partition| (partition.clone(), Outcome::AlreadyDone)).collect();
+        let report = RunReport { outcomes, interrupted: true, ..RunReport::default() };
+        let sentence = Remaining::new(&left, &report).sentence().unwrap();
         assert!(sentence.ends_with("with --only gbpusd:2018-04"), "{sentence}");
-        assert_eq!(Remaining::new(&left, |_| true).sentence(), None);
+        assert_eq!(Remaining::new(&left, &RunReport { interrupted: false, ..report }).sentence(), None);
     }
 
     #[test]
     fn a_list_that_nobody_copies_is_for_programs() {
         let left: Vec<Partition> = (0..100).map(|key| partition(&format!("key{key}"), "2017-01")).collect();
-        let sentence = Remaining::new(&left, |_| false).sentence().unwrap();
+        let sentence = Remaining(left).sentence().unwrap();
         assert!(
             sentence.contains("each of the 100 partitions that --json lists as `remaining`"),
             "{sentence}"

@@ -124,7 +124,8 @@ fn run_reported(
     if open.share.is_none() && arguments.select.only.is_empty() && summary.is_all_empty() {
         logging::warn(ALL_EMPTY);
     }
-    let remaining = remaining(open, arguments, &report);
+    let remaining =
+        if arguments.force { Remaining::new(&open.own_partitions(), &report) } else { Remaining::default() };
     let summary = Summary { unfilled_windows, new_definition, remaining, ..summary };
     Ok((summary, reporters))
 }
@@ -132,16 +133,6 @@ fn run_reported(
 /// What is said of a job that has nothing to compute anywhere, which is more likely a slip than meant.
 const ALL_EMPTY: &str =
     "no series has a row in any month of the job: check from and to in [partitions], and the source tables";
-
-/// What is left to rewrite by force; nothing where the same command finds out itself.
-fn remaining(open: &OpenJob, arguments: &RunArguments, report: &RunReport) -> Remaining {
-    if !arguments.force || !report.interrupted {
-        return Remaining::default();
-    }
-    let ended = outcomes(report).filter(|(_, outcome)| !matches!(outcome, Outcome::Abandoned));
-    let ended: HashSet<&Partition> = ended.map(|(partition, _)| partition).collect();
-    Remaining::new(&open.own_partitions(), |partition| ended.contains(partition))
-}
 
 /// How each partition ended that the run worked on, in its own share and in others.
 fn outcomes(report: &RunReport) -> impl Iterator<Item = &(Partition, Outcome)> {
