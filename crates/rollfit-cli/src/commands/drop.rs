@@ -31,7 +31,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     }
     if global.json {
         output::json(&dropped)?;
-    } else if !output::is_silent(global, exit) {
+    } else {
         for partition in &dropped {
             output::line(&format!("dropped {partition}"))?;
         }

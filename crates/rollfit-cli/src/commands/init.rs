@@ -24,7 +24,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &ConfigArguments) -> Resu
     written.map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))?;
     if global.json {
         output::json(&InitDocument { config: path })?;
-    } else if !global.quiet {
+    } else {
         output::line(&format!("wrote {}: edit it, then `rollfit plan` shows what it means", path.display()))?;
     }
     Ok(Exit::Done)
