@@ -150,7 +150,7 @@ fn a_terminal_of_any_width_is_clean_after_a_run() {
 fn a_terminal_is_clean_after_an_interrupt_and_after_two() {
     let job = SlowJob::with_windows(300);
     let first = "worker  0";
-    let interrupted = [((24, 80), &[first][..]), ((6, 20), &[first, "finishing"])];
+    let interrupted = [((24, 80), &[first][..]), ((6, 20), &[first, "finishing"][..])];
     for (size, moments) in interrupted {
         let Some(shown) = shown(&job.sandbox, size, moments, "run --force --workers 1") else { return };
         is_clean(&shown);
