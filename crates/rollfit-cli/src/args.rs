@@ -11,6 +11,7 @@ use rollfit_job::partition::Selector;
 use rollfit_job::runners::Shard;
 use rollfit_job::state::State;
 
+use crate::allow_skipped::AllowSkipped;
 use crate::max_lag::MaxLag;
 use crate::poll_interval::PollInterval;
 
@@ -24,9 +25,15 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, verify or compare found a difference, or doctor \
-    found a problem; 2 wrong usage or configuration; 3 store unreachable; 4 nothing failed, but partitions were skipped, or \
-    verify or compare found some without features; 130 interrupted. Those of check are in its help.";
+const EXIT_CODES: &str = "Exit codes:
+  0    Done; months without a row in any series included
+  1    Some partitions failed, verify or compare found a difference, or doctor found a problem
+  2    Wrong usage or configuration, such as a directory that does not exist
+  3    Store unreachable, or without a free session
+  4    Nothing failed, but partitions were skipped, or verify or compare found some without features
+       (0 with --allow-skipped)
+  130  Interrupted
+Those of check are in its help.";
 
 /// The options of every command.
 #[derive(Debug, Args)]
@@ -34,9 +41,12 @@ pub(crate) struct GlobalArguments {
     /// Print data as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print warnings and errors only, no progress
+    /// Print nothing if all went well; warnings, errors and data that was asked for (plan, status, --json ...) are printed
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Also log partitions with nothing to do
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
     /// Format of progress and messages on stderr
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -44,9 +54,9 @@ pub(crate) struct GlobalArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people: a bar on a terminal, plain lines elsewhere
+    /// For people: a bar on a terminal, lines with time (UTC) and level elsewhere
     Text,
-    /// One JSON object per line, with run id, partition, stage and attempt
+    /// One JSON object per line, with run id, partition, stage and attempt; partitions with nothing to do included
     Json,
 }
 
@@ -68,6 +78,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Show the progress of a running job, or the result of the last run
     Status(StatusArguments),
+    /// List the runs that left a record, the newest first
+    Runs(RunsArguments),
     /// Explain what limited a run and estimate what each fix would gain
     Analyze(AnalyzeArguments),
     /// Check that stored features are bit for bit what the source gives (read-only)
@@ -77,7 +89,7 @@ pub(crate) enum Command {
     /// Recompute features and compare them with what is stored (read-only)
     Compare(CompareArguments),
     /// Adopt partitions of another program, or of an earlier definition, if every row matches
-    Adopt(SelectArguments),
+    Adopt(AdoptArguments),
     /// Remove the features and receipts of partitions
     ///
     /// With layout = "fits", views that show nothing but such a partition are dropped too. Where views or other objects depend on one,
@@ -165,9 +177,11 @@ pub(crate) struct RunArguments {
     /// Also replace partitions in this state: definition-changed, foreign or shrunk
     #[arg(long, value_name = "STATE")]
     pub(crate) replace: Vec<State>,
-    /// Also rewrite partitions that are done
+    /// Also rewrite partitions that are done, each time anew; --only narrows it
     #[arg(long)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) allow_skipped: AllowSkipped,
     /// Stop after the own shard; do not help other shards
     #[arg(long)]
     pub(crate) no_help: bool,
@@ -205,8 +219,18 @@ pub(crate) struct StatusArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RunsArguments {
+    /// Only runs of this configuration
+    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// List all of them, not only the newest 20
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct AnalyzeArguments {
-    /// A run's name, a prefix of it, or the file of its record; several of one job are analyzed together; without any, the newest run
+    /// A run's name, a prefix of it, or the file of its record; several of one job are analyzed together; without any, the newest run that wrote something
     #[arg(value_name = "RUN")]
     pub(crate) runs: Vec<String>,
     /// Only runs of this configuration
@@ -233,6 +257,8 @@ pub(crate) struct VerifyArguments {
     /// Check only row counts and checksums against the receipts
     #[arg(long)]
     pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) allow_skipped: AllowSkipped,
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +268,16 @@ pub(crate) struct CompareArguments {
     /// Compare only N rows of each partition, evenly spread; rows on one side only are always counted
     #[arg(long, value_name = "N")]
     pub(crate) sample: Option<usize>,
+    #[command(flatten)]
+    pub(crate) allow_skipped: AllowSkipped,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArguments {
+    #[command(flatten)]
+    pub(crate) select: SelectArguments,
+    #[command(flatten)]
+    pub(crate) allow_skipped: AllowSkipped,
 }
 
 #[derive(Debug, Args)]

@@ -217,7 +217,8 @@ impl JobThread {
     }
 
     fn start_reporters(&self, header: Header) -> Result<RunReporters, Failure> {
-        let global = GlobalArguments { json: false, quiet: true, log_format: LogFormat::Text };
+        let global =
+            GlobalArguments { json: false, quiet: true, verbose: false, log_format: LogFormat::Text };
         let reporters = RunReporters::start(&global, &self.arguments, header.clone())?;
         // Nobody hears it where the caller has left.
         let _ = self.told.send(Told::Begun(Box::new(header)));

@@ -2,6 +2,7 @@
 //! error with its causes once, and returns the exit code that says how it went. [`EmbeddedRun`], [`PartitionTask`] and [`RunAnalysis`] are for
 //! programs that do something else too: they set nothing for the process, print nothing, and return what happened.
 
+mod allow_skipped;
 mod args;
 mod commands;
 mod details;

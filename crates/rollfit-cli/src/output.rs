@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use rollfit_job::foreign;
 
+use crate::args::GlobalArguments;
+use crate::exit::Exit;
 use crate::format::plural;
 
 /// The most entries of a list that are printed for people. `--json` has them all.
@@ -47,6 +49,21 @@ pub(crate) fn document<D: serde::Serialize, E: From<io::Error>>(
     print: impl FnOnce(&D) -> Result<(), E>,
 ) -> Result<(), E> {
     if is_json { Ok(json(document)?) } else { print(document) }
+}
+
+/// Prints what a command did, as [`document`]; nothing where all went well and that is all there is to say.
+pub(crate) fn result<D: serde::Serialize, E: From<io::Error>>(
+    global: &GlobalArguments,
+    exit: Exit,
+    result: &D,
+    print: impl FnOnce(&D) -> Result<(), E>,
+) -> Result<(), E> {
+    if is_silent(global, exit) { Ok(()) } else { document(global.json, result, print) }
+}
+
+/// Whether a command that ends like this prints nothing.
+pub(crate) fn is_silent(global: &GlobalArguments, exit: Exit) -> bool {
+    global.quiet && !global.json && exit == Exit::Done
 }
 
 /// Prints a JSON document on one line.

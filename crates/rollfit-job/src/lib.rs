@@ -15,6 +15,7 @@ pub mod compare;
 pub mod config;
 mod derived_snapshot;
 pub mod derived_source;
+pub mod empty;
 pub mod explanation;
 pub mod features;
 pub mod features_of_fits;

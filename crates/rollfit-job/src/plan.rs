@@ -2,8 +2,7 @@
 
 use crate::Job;
 use crate::absence::Absence;
-use crate::config::{Derivation, JobConfig, Series};
-use crate::few::few_and;
+use crate::empty::{empty_cause, is_empty_panel, no_rows};
 use crate::join_loss::JoinLoss;
 use crate::panel::Panel;
 use crate::partition::Partition;
@@ -85,13 +84,11 @@ fn plan_one(
     let input = panel.input();
     let compare_input = |recorded: &Input| panel.compare_input(recorded);
     let assessment = Assessment::from_found(&found, definition, &input, compare_input, &job.config.run);
+    let assessment = unless_without_rows(job, partition, &panel, assessment)?;
     let assessment = assessment.with_view(&job.sink.reader_view(partition)?);
     let Assessment { state, cause, earlier, .. } = with_obstacle(job.sink, partition, assessment)?;
     let sides = sides.filter(|_| is_new_loss(state, &found, &input));
     let join_loss = sides.and_then(|sides| sides.join_loss(job.source, job.config, partition));
-    if state == State::Missing && input.rows == 0 && !panel.waits_for_rows() {
-        return Err(StoreError::permanent(no_rows(job.config, partition, &panel)));
-    }
     let adds_rows = match &found {
         Found::Ours(receipt) if state == State::Grown => Some(input.rows.saturating_sub(receipt.input.rows)),
         _ => None,
@@ -116,14 +113,30 @@ fn plan_one(
     })
 }
 
+/// The same, unless it is missing and there are no rows to make it of: then it waits for its first row, or is empty, or fails.
+fn unless_without_rows(
+    job: &Job<'_>,
+    partition: &Partition,
+    panel: &Panel,
+    assessment: Assessment,
+) -> Result<Assessment, StoreError> {
+    if assessment.state != State::Missing || panel.rows() > 0 || panel.waits_for_rows() {
+        return Ok(assessment);
+    }
+    if is_empty_panel(job.config, panel) {
+        return Ok(Assessment::empty(empty_cause(job.config, partition)));
+    }
+    Err(StoreError::permanent(no_rows(job.config, partition, panel)))
+}
+
 /// Asks for an obstacle only where rows may have to be replaced.
 fn with_obstacle(
     sink: &dyn Sink,
     partition: &Partition,
     assessment: Assessment,
 ) -> Result<Assessment, StoreError> {
-    if matches!(assessment.state, State::Missing | State::Done | State::Grown | State::Blocked | State::Newer)
-    {
+    use State::{Blocked, Done, Empty, Grown, Missing, Newer};
+    if matches!(assessment.state, Missing | Empty | Done | Grown | Blocked | Newer) {
         return Ok(assessment);
     }
     Ok(match sink.obstacle(partition)? {
@@ -161,26 +174,4 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     })
     .iter()
     .sum()
-}
-
-/// What to say of a month without joined rows.
-pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) -> String {
-    let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
-    let unjoined_rows = panel.unjoined_rows();
-    if unjoined_rows.iter().all(|&rows| rows == 0) {
-        let mut tables: Vec<String> = config.series.iter().map(table).collect();
-        // Series may be derived from one table.
-        tables.dedup();
-        let tables = few_and(&tables);
-        return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
-    }
-    let side = |(series, rows): (&Series, u64)| match series.derivation {
-        Some(Derivation { formula, .. }) => format!("{rows} rows of {formula} from {}", table(series)),
-        None => format!("{rows} rows in {}", table(series)),
-    };
-    let sides = config.series.iter().zip(unjoined_rows).map(side);
-    format!(
-        "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
-        few_and(&sides.collect::<Vec<_>>())
-    )
 }

@@ -13,6 +13,8 @@ use crate::store::Found;
 pub enum State {
     /// There are no features yet.
     Missing,
+    /// There are no features, and no series has a row.
+    Empty,
     /// The features are those of the source as it is now.
     Done,
     /// The features are those of the source's first rows as they are now, and there are later ones.
@@ -33,8 +35,9 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 9] = [
+    pub const ALL: [State; 10] = [
         State::Missing,
+        State::Empty,
         State::Done,
         State::Grown,
         State::InputChanged,
@@ -57,6 +60,7 @@ impl State {
     pub const fn name(self) -> &'static str {
         match self {
             State::Missing => "missing",
+            State::Empty => "empty",
             State::Done => "done",
             State::Grown => "grown",
             State::InputChanged => "input-changed",
@@ -146,6 +150,11 @@ impl Assessment {
         Self { state, also: None, cause, earlier: None }
     }
 
+    /// A partition without features of which no series has a row.
+    pub(crate) fn empty(cause: String) -> Self {
+        Self::new(State::Empty, cause)
+    }
+
     /// A partition that a runner with another configuration has written while this one works, and what differs. It is never replaced.
     pub(crate) fn written_otherwise(difference: &str) -> Self {
         let cause = format!("{difference}; another runner has written it since this run began");
@@ -158,7 +167,9 @@ impl Assessment {
     pub fn with_obstacle(self, obstacle: &str) -> Self {
         match self.state {
             // To add rows changes none.
-            State::Missing | State::Done | State::Grown | State::Blocked | State::Newer => self,
+            State::Missing | State::Empty | State::Done | State::Grown | State::Blocked | State::Newer => {
+                self
+            }
             State::InputChanged => self.blocked_by(obstacle),
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
                 Self { cause: format!("{}; --replace would find it blocked: {obstacle}", self.cause), ..self }
@@ -402,9 +413,8 @@ mod tests {
                 State::InputChanged => assert_eq!(assessment.state, State::Blocked),
                 state => assert_eq!(assessment.state, state),
             }
-            let is_silent =
-                matches!(state, State::Missing | State::Done | State::Grown | State::Blocked | State::Newer);
-            assert_eq!(assessment.cause.contains("labels"), !is_silent, "{state}");
+            let may_be_replaced = state == State::InputChanged || State::LEFT_ALONE.contains(&state);
+            assert_eq!(assessment.cause.contains("labels"), may_be_replaced, "{state}");
         }
     }
 }

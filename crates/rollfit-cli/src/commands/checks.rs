@@ -6,10 +6,12 @@ use rollfit_job::check::CheckOutcome;
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 
+use crate::allow_skipped::AllowSkipped;
 use crate::share::{self, Share};
 use crate::{format, logging, output};
 
 pub(super) const NO_FEATURES: &str = "there are no features";
+const EMPTY: &str = "no features, and no series has a row";
 
 /// A message about a partition, and whether the user should know of it.
 pub(super) struct Remark {
@@ -22,13 +24,16 @@ pub(super) fn log<T>(
     command: &str,
     partition: &Partition,
     outcome: &CheckOutcome<T>,
+    allow_skipped: AllowSkipped,
     remark: impl FnOnce(&T) -> Remark,
 ) {
     let serious = |text: String| Remark { is_serious: true, text };
+    let skipped = |text: String| Remark { is_serious: !allow_skipped.allow_skipped, text };
     let Remark { is_serious, text } = match outcome {
         CheckOutcome::Checked(found) => remark(found),
-        CheckOutcome::Absent => serious(NO_FEATURES.to_owned()),
-        CheckOutcome::Newer(what) => serious(what.clone()),
+        CheckOutcome::Absent => skipped(NO_FEATURES.to_owned()),
+        CheckOutcome::Empty => Remark { is_serious: false, text: EMPTY.to_owned() },
+        CheckOutcome::Newer(what) => skipped(what.clone()),
         CheckOutcome::Failed(error) => serious(error_chain(error)),
         CheckOutcome::Skipped => return,
     };
@@ -43,6 +48,7 @@ pub(super) fn verdict<T>(
     match outcome {
         CheckOutcome::Checked(found) => (word(found), None),
         CheckOutcome::Absent => ("absent", Some(NO_FEATURES.to_owned())),
+        CheckOutcome::Empty => ("empty", Some(EMPTY.to_owned())),
         CheckOutcome::Newer(what) => ("newer", Some(what.clone())),
         CheckOutcome::Failed(error) => ("failed", Some(error_chain(error))),
         CheckOutcome::Skipped => ("skipped", None),
@@ -64,6 +70,11 @@ pub(super) fn print_causes(
         output::line(&format!("  {partition}: {}", format::plural(more, "more difference")))?;
     }
     Ok(())
+}
+
+/// The end of a line of counts: how many partitions are empty, if any.
+pub(super) fn empty_words(empty: usize) -> String {
+    if empty > 0 { format!(", {empty} empty") } else { String::new() }
 }
 
 /// The end of a line of counts: how many partitions a later version of rollfit wrote, if any.

@@ -50,12 +50,13 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     open.partitions = has_begun;
     let stop = StopSignal::default();
     let (mut summary, reporters) = run_open(global, arguments, &open, &stop)?;
-    if !global.json {
+    if !global.json && !output::is_silent(global, arguments.allow_skipped.exit(summary.exit())) {
         summary.print()?;
     }
     if stop.requested() {
         reporters.finish(summary.interrupted());
-        let (exit, refused) = (summary.exit(), summary.refuse_other_configuration());
+        let exit = arguments.allow_skipped.exit(summary.exit());
+        let refused = summary.refuse_other_configuration();
         print(global, &FollowDocument { run: summary, follow: None }, exit)?;
         return refused.map(|()| exit);
     }
@@ -66,7 +67,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     let state = reporters.finish();
     followed?;
     summary.forget(|partition| followed_partitions.contains(partition));
-    let exit = exit(&summary, &state, stop.abandon_requested());
+    let exit = arguments.allow_skipped.exit(exit(&summary, &state, stop.abandon_requested()));
     print(global, &FollowDocument { run: summary, follow: Some(state) }, exit)
 }
 
@@ -281,7 +282,7 @@ fn exit(summary: &Summary, state: &FollowState, was_abandoned: bool) -> Exit {
 
 /// Prints the document, or what the follower did. What the run did is printed before it follows.
 fn print(global: &GlobalArguments, document: &FollowDocument, exit: Exit) -> Result<Exit, Failure> {
-    output::document(global.json, document, |document| {
+    output::result(global, exit, document, |document| {
         document.follow.as_ref().map_or(Ok(()), print_followed)
     })?;
     Ok(exit)

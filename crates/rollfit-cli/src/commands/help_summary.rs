@@ -20,6 +20,8 @@ pub(super) struct HelpSummary {
     written_by_others: usize,
     /// Those of which no row is joined yet.
     waiting: usize,
+    /// Those without features of which no series has a row.
+    empty: usize,
     skipped: Vec<UndonePartition>,
     failed: Vec<UndonePartition>,
     /// Those that other runners still have.
@@ -57,6 +59,7 @@ impl HelpSummary {
             Outcome::WrittenByOther | Outcome::AlreadyDone => self.written_by_others += 1,
             Outcome::Unchecked => self.unchecked += 1,
             Outcome::Waiting => self.waiting += 1,
+            Outcome::Empty => self.empty += 1,
             Outcome::Abandoned => self.missing.push(partition.clone()),
             Outcome::LeftAlone(_) => self.skipped.extend(undone),
             Outcome::Held(_) => self.held.extend(undone),
@@ -87,6 +90,7 @@ impl HelpSummary {
             some(self.written_by_others, "written by other runners"),
             some(self.unchecked, "not checked (they have features)"),
             some(self.waiting, "waiting"),
+            some(self.empty, "empty"),
             some(self.skipped.len(), "skipped"),
             some(self.failed.len(), "failed"),
             some(self.held.len(), "still in use"),

@@ -47,7 +47,7 @@ struct KeyLine {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Result<Exit, Failure> {
     let document = import(arguments)?;
-    output::document(global.json, &document, ImportDocument::print)?;
+    output::result(global, Exit::Done, &document, ImportDocument::print)?;
     Ok(Exit::Done)
 }
 

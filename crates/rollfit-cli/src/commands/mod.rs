@@ -16,7 +16,9 @@ mod init;
 mod metrics;
 mod new_definition;
 mod plan;
+mod remaining;
 pub(crate) mod run;
+mod runs;
 mod schema;
 mod status;
 mod switch;
@@ -39,11 +41,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Plan(select) => plan::run(global, select),
         Command::Run(run) => run::run(global, run),
         Command::Status(status) => status::run(global, status),
+        Command::Runs(runs) => runs::run(global, runs),
         Command::Analyze(analyze) => analyze::run(global, analyze),
         Command::Verify(verify) => verify::run(global, verify),
         Command::Check(check) => check::run(global, check),
         Command::Compare(compare) => compare::run(global, compare),
-        Command::Adopt(select) => adopt::run(global, select),
+        Command::Adopt(adopt) => adopt::run(global, adopt),
         Command::Drop(drop) => drop::run(global, drop),
         Command::Metrics(metrics) => metrics::run(global, metrics),
     }

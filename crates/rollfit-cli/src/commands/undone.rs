@@ -25,6 +25,7 @@ impl UndonePartition {
             | Outcome::WrittenByOther
             | Outcome::Unchecked
             | Outcome::Waiting
+            | Outcome::Empty
             | Outcome::Abandoned => None,
             Outcome::LeftAlone(assessment) => problem(assessment.state.name(), assessment.cause.clone()),
             Outcome::Held(holder) => problem("held", format!("still in use by {holder}")),

@@ -74,6 +74,8 @@ pub enum Outcome {
     Unchecked,
     /// No row is joined yet, and there is nothing to store.
     Waiting,
+    /// There are no features, and no series has a row.
+    Empty,
     /// It is skipped (promise 3).
     LeftAlone(Assessment),
     /// Another runner writes it.

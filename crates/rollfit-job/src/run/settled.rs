@@ -9,12 +9,13 @@ use super::partition::Runner;
 use super::{Outcome, Stage, Try, WrittenCounts};
 use crate::activity::{Activity, Lane, during, enter};
 use crate::addition::Addition;
+use crate::empty::{is_empty_panel, no_rows};
 use crate::features::FeatureEngine;
 use crate::foreign;
 use crate::join_loss::JoinLoss;
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::plan::{is_new_loss, no_rows};
+use crate::plan::is_new_loss;
 use crate::receipt::{Input, Receipt, Stored};
 use crate::state::{Assessment, State};
 use crate::store::{Claim, FeatureTile, Found, ReaderView, SeriesRows, Slot, StoreError, Write};
@@ -189,6 +190,9 @@ impl Runner<'_> {
             State::Missing if input.rows == 0 && (self.is_following() || panel.waits_for_rows()) => {
                 Ok(PartitionAction::End(Outcome::Waiting))
             }
+            State::Missing if input.rows == 0 && is_empty_panel(self.job.config, panel) => {
+                Ok(PartitionAction::End(Outcome::Empty))
+            }
             State::Missing if input.rows == 0 => {
                 Err(StoreError::permanent(no_rows(self.job.config, at.partition, panel)))
             }
@@ -233,7 +237,7 @@ impl Runner<'_> {
         match assessment.state {
             State::Missing | State::Grown | State::InputChanged => true,
             State::Done => self.options.force,
-            State::Blocked | State::Newer => false,
+            State::Empty | State::Blocked | State::Newer => false,
             // An empty partition is never written: to be rid of the old features, drop them.
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
                 assessment.may_be_replaced(&self.options.replace) && input.rows > 0

@@ -12,18 +12,21 @@ const DIFFERENCES_MAX: usize = 5;
 impl CompareDocument {
     pub(super) fn print(&self) -> Result<(), Failure> {
         self.print_table()?;
-        for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "skipped")) {
+        for line in
+            self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "empty" | "skipped"))
+        {
             line.print()?;
         }
         self.print_hints()?;
         self.print_counts()?;
         output::line(&format!(
-            "{}: {} clean, {} different, {} failed, {} without features{}",
+            "{}: {} clean, {} different, {} failed, {} without features{}{}",
             share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.clean,
             self.different,
             self.failed,
             self.absent,
+            checks::empty_words(self.empty),
             checks::newer_words(self.newer)
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "compared")?;

@@ -15,6 +15,7 @@ use self::market::{PAIRS, Pair, bars};
 use super::import::{ImportDocument, import};
 use super::run::{Summary, run_partitions};
 use super::verify::{VerifyDocument, verify_partitions};
+use crate::allow_skipped::AllowSkipped;
 use crate::args::{
     ConfigArguments, DemoArguments, GlobalArguments, ImportArguments, RunArguments, SelectArguments,
     VerifyArguments,
@@ -186,6 +187,7 @@ fn run_arguments(places: &Places) -> RunArguments {
         select: select_arguments(places),
         replace: Vec::new(),
         force: false,
+        allow_skipped: AllowSkipped::default(),
         no_help: false,
         stop_within: None,
         metrics_file: None,
@@ -196,7 +198,12 @@ fn run_arguments(places: &Places) -> RunArguments {
 }
 
 fn verify_arguments(places: &Places) -> VerifyArguments {
-    VerifyArguments { select: select_arguments(places), sample: Some(SAMPLE_ROWS), quick: false }
+    VerifyArguments {
+        select: select_arguments(places),
+        sample: Some(SAMPLE_ROWS),
+        quick: false,
+        allow_skipped: AllowSkipped::default(),
+    }
 }
 
 fn explain(places: &Places) -> Result<(), Failure> {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rollfit_job::absence::Absence;
 use rollfit_job::receipt::Definition;
 use rollfit_job::runners::RunnerName;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store_progress::{StoreProgress, StoreWatcher};
 
 use super::receipts::open;
@@ -14,9 +15,9 @@ use super::store_words;
 use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::output;
 use crate::screen::Screen;
 use crate::view::ScreenSize;
+use crate::{output, signals};
 
 /// For how long a look reads receipts: a large store is shown before all of them are read.
 const READING: Duration = Duration::from_secs(3);
@@ -34,6 +35,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
     let own = RunnerName::of_job(&open.config);
     let sink = open.sink.place();
     let screen = if arguments.watch && !global.json { Screen::on_stdout() } else { None };
+    let stop = StopSignal::default();
+    if arguments.watch {
+        signals::stop_showing_at_signal(&stop)?;
+    }
     let (begun, mut was_at_work) = (Instant::now(), false);
     loop {
         let started = Instant::now();
@@ -49,7 +54,14 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
         if is_last {
             return Ok(Exit::Done);
         }
-        std::thread::sleep(PAUSE.max(PAUSE_TIMES * started.elapsed()));
+        stop.sleep(PAUSE.max(PAUSE_TIMES * started.elapsed()));
+        if stop.requested() {
+            if let Some(screen) = &screen {
+                screen.clear();
+                show(global, arguments, None, &shown)?;
+            }
+            return Ok(Exit::Interrupted);
+        }
     }
 }
 
