@@ -89,7 +89,8 @@ def test_what_is_skipped_is_a_result(job):
 
 def test_what_is_wrong_with_an_argument_is_said(job, tmp_path):
     for partition, words in [
-        ("eurusd", "name one partition of it"), ("nokey:2017-01", "no such key"), ("eurusd:2019-01", "no such partition"),
+        ("eurusd", "is not one partition"), ("eur*:2017-01", "is not one partition"), ("nokey:2017-01", "has no key nokey"),
+        ("eurusd:2019-01", "selects nothing: eurusd has"),
         ("eurusd:2017-13", "is no partition"), (("eurusd", "x"), "is no partition"),
     ]:
         with pytest.raises(rollfit.ConfigError, match=words) as raised:

@@ -5,6 +5,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::verify::{Depth, Verified, verify};
 
+use super::cause_groups::{self, CauseGroup, PartitionCause};
 use super::checks::{self, Remark};
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
@@ -146,10 +147,14 @@ impl VerifyDocument {
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "verified")?;
         self.print_cells()?;
-        for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "skipped")) {
-            checks::print_causes(&line.partition, line.verdict, line.cause.as_slice(), 1)?;
-        }
-        Ok(())
+        let told = self.partitions.iter().filter_map(|line| {
+            let cause = line.cause.as_deref()?;
+            Some(PartitionCause { partition: &line.partition, state: line.verdict, cause })
+        });
+        let told: Vec<PartitionCause<'_>> = told.collect();
+        let groups = CauseGroup::from_partitions(told.iter().copied());
+        let lines = cause_groups::lines(&groups, "", |at| told[at].cause.to_owned());
+        lines.iter().try_for_each(|line| Ok(output::line(line)?))
     }
 
     /// What each cell was compared with.

@@ -139,8 +139,7 @@ fn a_full_disk_is_told_and_everything_stays_as_it_was() {
     );
     let Some(answer) = with_small_disk(&sandbox, &script) else { return };
     let parts = ["forced run exits 1", "import exits 1", "further run exits 0", "further import exits 0"];
-    let advice =
-        "eurusd 2017-06: failed: cannot write disk/fx/features/key=eurusd/month=2017-06/.part.tmp; free some";
+    let advice = "cannot write disk/fx/features/key=eurusd/month=2017-06/.part.tmp; free some";
     answer.exits(0).says(&parts).says(&[advice, "0 written, 0 already done, 0 skipped, 6 failed"]);
     let differences = Tree::read(&sandbox.path("before")).differences(&Tree::read(&sandbox.path("after")));
     assert!(differences.is_empty(), "{differences:?}");

@@ -52,6 +52,7 @@ mod reference_data;
 mod rot;
 mod running;
 mod sandbox;
+mod selecting;
 mod shards;
 mod signals;
 mod states;
