@@ -47,6 +47,22 @@ def test_the_partitions_of_a_job_are_small_values(job):
     assert not (job.parent / "fx" / "features").exists()
 
 
+def test_only_takes_globs_ranges_and_lists_and_warns_of_what_matches_nothing(job, caplog):
+    found = rollfit.partitions(job)
+    for only, expected in [("*usd:2017-02", found[1::2]), (":..2017-01", found[::2]), (["eur*", "gbpusd:2017-02.."], found[:2] + found[3:])]:
+        assert rollfit.partitions(job, only=only) == expected
+    assert rollfit.partitions(job, only="eurusd:2017-02, gbpusd") == found[1:]
+    for _ in range(2):
+        caplog.clear()
+        assert rollfit.partitions(job, only=["gbpusd", "eurusx"]) == found[2:]
+        assert [record.getMessage() for record in caplog.records] == [
+            "`eurusx` selects nothing: this job has no key eurusx; did you mean `eurusd`?"
+        ]
+    for nothing in ["nokey", "eurusd:2017-02..2017-01", ["eurusd", ""], "eurusd,"]:
+        with pytest.raises(rollfit.ConfigError):
+            rollfit.partitions(job, only=nothing)
+
+
 def test_shards_are_shares_of_the_job(job):
     shares = [rollfit.partitions(job, shard=(at, 3)) for at in range(3)]
     assert sorted(sum(shares, [])) == rollfit.partitions(job)

@@ -5,8 +5,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::verify::{Depth, Verified, verify};
 
-use super::cause_groups::{self, CauseGroup, PartitionCause};
-use super::checks::{self, Remark};
+use super::checks::{self, Remark, VerdictCauses};
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
 use crate::given_shard::GivenShard;
@@ -147,14 +146,12 @@ impl VerifyDocument {
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "verified")?;
         self.print_cells()?;
-        let told = self.partitions.iter().filter_map(|line| {
-            let cause = line.cause.as_deref()?;
-            Some(PartitionCause { partition: &line.partition, state: line.verdict, cause })
+        let causes = self.partitions.iter().map(|line| VerdictCauses {
+            partition: &line.partition,
+            verdict: line.verdict,
+            causes: line.cause.as_slice(),
         });
-        let told: Vec<PartitionCause<'_>> = told.collect();
-        let groups = CauseGroup::from_partitions(told.iter().copied());
-        let lines = cause_groups::lines(&groups, "", |at| told[at].cause.to_owned());
-        lines.iter().try_for_each(|line| Ok(output::line(line)?))
+        Ok(checks::print_causes(&causes.collect::<Vec<_>>(), 1)?)
     }
 
     /// What each cell was compared with.
