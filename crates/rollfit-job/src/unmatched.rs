@@ -3,10 +3,13 @@
 use std::collections::HashSet;
 
 use crate::config::nearest;
-use crate::few::{SHOWN_MAX, few};
+use crate::few::few;
 use crate::partition::Partition;
 use crate::selection::Selection;
 use crate::selector::Selector;
+
+/// The most selectors that are told of one by one.
+const TOLD_MAX: usize = 3;
 
 /// The keys of a job and, as far as they are known, its partitions.
 pub(crate) struct Selectable<'a> {
@@ -19,8 +22,8 @@ impl Selectable<'_> {
     /// A sentence for each of `selectors`, which select nothing; of many the first ones and how many there are.
     pub(crate) fn sentences(&self, selectors: &[&Selector]) -> Vec<String> {
         let keys: HashSet<&str> = self.keys.iter().map(String::as_str).collect();
-        let more = selectors.len().saturating_sub(SHOWN_MAX);
-        let shown = selectors.iter().take(SHOWN_MAX).map(|selector| self.sentence(selector, &keys));
+        let more = selectors.len().saturating_sub(TOLD_MAX);
+        let shown = selectors.iter().take(TOLD_MAX).map(|selector| self.sentence(selector, &keys));
         shown.chain((more > 0).then(|| format!("{more} more selectors select nothing"))).collect()
     }
 
@@ -50,8 +53,8 @@ impl Selectable<'_> {
         let of_keys = self.partitions.iter().filter(|partition| selector.matches_key(&partition.key));
         let subject = key.unwrap_or("what matches");
         match months(of_keys) {
-            Some(months) => format!("{subject} has {months}"),
-            None => format!("{subject} has no month with rows between `from` and `to` of [partitions]"),
+            Some(months) => format!("this job has {months} of {subject}"),
+            None => format!("no month of {subject} between `from` and `to` of [partitions] has rows"),
         }
     }
 

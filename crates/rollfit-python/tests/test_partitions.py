@@ -106,7 +106,7 @@ def test_what_is_skipped_is_a_result(job):
 def test_what_is_wrong_with_an_argument_is_said(job, tmp_path):
     for partition, words in [
         ("eurusd", "is not one partition"), ("eur*:2017-01", "is not one partition"), ("nokey:2017-01", "has no key nokey"),
-        ("eurusd:2019-01", "selects nothing: eurusd has"),
+        ("eurusd:2019-01", "selects nothing: this job has"),
         ("eurusd:2017-13", "is no partition"), (("eurusd", "x"), "is no partition"),
     ]:
         with pytest.raises(rollfit.ConfigError, match=words) as raised:

@@ -116,7 +116,7 @@ impl Space {
     fn sentence(&self) -> String {
         let needed = match self.needed_bytes {
             needed if needed == self.write_bytes => String::new(),
-            needed => format!(", {} needed", format::bytes(needed)),
+            needed => format!(", which needs {} of room", format::bytes(needed)),
         };
         let free = self.free_bytes.map(|free| format!(", {} free", format::bytes(free)));
         format!("about {} to write{needed}{}", format::bytes(self.write_bytes), free.unwrap_or_default())

@@ -55,14 +55,17 @@ fn what_selects_nothing_is_a_warning_beside_what_does_and_an_error_alone() {
     warned.says(&[
         "warning: `eurusx` selects nothing: this job has no key eurusx; did you mean `eurusd`?",
         "warning: `x*` selects nothing: no key of this job matches; it has eurusd, gbpusd",
-        "warning: `gbpusd:2031-01` selects nothing: gbpusd has only 2017-01",
+        "warning: `gbpusd:2031-01` selects nothing: this job has only 2017-01 of gbpusd",
     ]);
     for (selection, part) in [
         (
             &["--only", "EURUSD"][..],
             "error: `EURUSD` selects nothing: this job has no key EURUSD; did you mean `eurusd`?",
         ),
-        (&["--only", ":2016-12"], "error: `:2016-12` selects nothing: what matches has only 2017-01"),
+        (
+            &["--only", ":2016-12"],
+            "error: `:2016-12` selects nothing: this job has only 2017-01 of what matches",
+        ),
         (&["--from", "2018-01"], "error: nothing is selected from 2018-01; there is only 2017-01"),
         (&["--from", "2017-02", "--to", "2017-01"], "2017-02 to 2017-01 are in the wrong order"),
         (&["--from", "2017-13"], "`2017-13` is not a month"),
@@ -201,7 +204,7 @@ fn a_plan_previews_what_replace_and_force_would_write() {
     assert_eq!(plan(&[]).0, 0, "done");
     let forced = sandbox.run_with(&carry, &["plan", "--force"]).exits(0);
     // The old rows make way for the new ones, but for as many as are written at once.
-    forced.says(&["3 done; about ", " to write, ", " needed, "]);
+    forced.says(&["3 done; about ", " to write, ", " of room, "]);
     assert_eq!(plan(&["--force"]).0, 3);
     sandbox
         .run_with(&carry, &["plan", "--replace", "done"])
