@@ -7,13 +7,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollfit_bars::{Format, Zone};
 use rollfit_job::config::Workers;
 use rollfit_job::month::Month;
-use rollfit_job::partition::Selector;
 use rollfit_job::runners::Shard;
+use rollfit_job::selector::Selector;
 use rollfit_job::state::State;
 
 use crate::allow_skipped::AllowSkipped;
 use crate::max_lag::MaxLag;
 use crate::poll_interval::PollInterval;
+use crate::selection_arguments::{MonthArguments, SELECTOR, SelectionArguments};
 
 /// Exact rolling-regression features over partitioned time series.
 #[derive(Debug, Parser)]
@@ -73,7 +74,7 @@ pub(crate) enum Command {
     /// Print the SQL that creates the tables a run needs and that are missing; executes nothing
     Schema(SchemaArguments),
     /// Show the state of each partition and what a run would write (read-only)
-    Plan(SelectArguments),
+    Plan(PlanArguments),
     /// Compute and store the features of every partition that is missing or whose source has changed
     Run(RunArguments),
     /// Show the progress of a running job, or the result of the last run
@@ -91,6 +92,9 @@ pub(crate) enum Command {
     /// Adopt partitions of another program, or of an earlier definition, if every row matches
     Adopt(AdoptArguments),
     /// Remove the features and receipts of partitions
+    ///
+    /// On a terminal it shows what would go and asks. Elsewhere nobody is asked: partitions named as KEY:YYYY-MM are removed, and
+    /// anything wider needs --yes. Each partition goes in one commit, and sources stay as they are; `rollfit run` writes it again.
     ///
     /// With layout = "fits", views that show nothing but such a partition are dropped too. Where views or other objects depend on one,
     /// nothing is removed.
@@ -129,9 +133,8 @@ pub(crate) struct ConfigArguments {
 pub(crate) struct SelectArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Only these partitions
-    #[arg(long, value_name = "KEY[:YYYY-MM]")]
-    pub(crate) only: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
     /// Partitions processed at once: `auto`, a number, or a range such as 2..16
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<Workers>,
@@ -141,26 +144,39 @@ pub(crate) struct SelectArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) select: SelectArguments,
+    /// Plan for a run that replaces partitions in this state: definition-changed, foreign or shrunk
+    #[arg(long, value_name = "STATE")]
+    pub(crate) replace: Vec<State>,
+    /// Plan for a run that rewrites partitions that are done
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// List every partition, also those that are done
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Only these partitions
-    #[arg(long, value_name = "KEY[:YYYY-MM]")]
-    pub(crate) only: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Only these partitions
-    #[arg(long, value_name = "KEY[:YYYY-MM]")]
-    pub(crate) only: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
     /// Also print the tables of the N months after the last one of each key
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MONTHS_AHEAD_MAX))]
     pub(crate) months_ahead: u16,
     /// Print the transaction that moves the views of `views_schema` in the place of the deployed tables, and its reverse
-    #[arg(long, conflicts_with_all = ["only", "months_ahead"])]
+    #[arg(long, conflicts_with_all = ["only", "from", "to", "months_ahead"])]
     pub(crate) switch: bool,
     /// With --switch, print the reverse alone: what takes the switch back
     #[arg(long, requires = "switch")]
@@ -285,9 +301,8 @@ pub(crate) struct AdoptArguments {
 pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Only these partitions
-    #[arg(long, value_name = "KEY[:YYYY-MM]")]
-    pub(crate) only: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
     /// How late features may be, such as 5m or 2h, closed hours not counted; without it, max_lag_s in [check]
     #[arg(long, value_name = "TIME")]
     pub(crate) max_lag: Option<MaxLag>,
@@ -306,9 +321,17 @@ const CHECK_EXIT_CODES: &str = "Exit codes of check: 0 OK; 1 warnings; 2 problem
 pub(crate) struct DropArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Partitions to remove
-    #[arg(required = true, value_name = "KEY:YYYY-MM")]
+    /// Partitions to remove, as --only of other commands takes them: eurusd:2017-01, 'eur*', eurusd:2017-03..2017-06, :2017-03..
+    #[arg(required_unless_present_any = ["from", "to"], value_name = SELECTOR, value_delimiter = ',')]
     pub(crate) partitions: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) months: MonthArguments,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Show what would go, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

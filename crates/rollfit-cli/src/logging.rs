@@ -51,7 +51,7 @@ pub struct LogMessage {
 }
 
 /// Keeps messages from now on. Nothing of this is seen outside of this library.
-pub(crate) fn keep_messages() {
+pub fn keep_messages() {
     if !IS_KEEPING.swap(true, Ordering::Relaxed) {
         // Fails where it was done before.
         let _ = text_subscriber(LevelFilter::INFO).try_init();
@@ -59,7 +59,7 @@ pub(crate) fn keep_messages() {
 }
 
 /// The messages kept since the last call, in order.
-pub(crate) fn take_messages() -> VecDeque<LogMessage> {
+pub fn take_messages() -> VecDeque<LogMessage> {
     std::mem::take(&mut *lock(&KEPT))
 }
 

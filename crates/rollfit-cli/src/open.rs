@@ -8,9 +8,9 @@ use std::sync::Arc;
 use rollfit_job::Job;
 use rollfit_job::config::{CONFIG_BYTES_MAX, ConfigError, JobConfig, StoreConfig, Workers};
 use rollfit_job::partition::Partition;
-use rollfit_job::partition::Selector;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{Purpose, Sink, Source};
 use rollfit_job::watch::Machine;
 
@@ -89,7 +89,7 @@ pub(crate) fn planned(
     config: &JobConfig,
     source: &dyn Source,
     sink: &dyn Sink,
-    only: &[Selector],
+    only: &Selection,
 ) -> Result<Vec<Partition>, PlanError> {
     patiently(|| match partitions(config, source, sink, only) {
         Err(PlanError::Store(error)) => Err(error),
@@ -104,6 +104,7 @@ pub(crate) struct OpenJob {
     pub(crate) sink: Arc<dyn Sink>,
     /// Those selected, of all shards until [`OpenJob::of_own_share`].
     pub(crate) partitions: Vec<Partition>,
+    pub(crate) selection: Selection,
     /// The share that is this machine's; none where it has the whole job.
     pub(crate) share: Option<Share>,
     workers: Workers,
@@ -145,6 +146,7 @@ impl OpenJob {
         given: Option<&GivenShard>,
         purpose: Purpose,
     ) -> Result<Self, Failure> {
+        let selection = arguments.selection.selection()?;
         // Before the stores are opened: its first sample covers the time since then.
         let machine = machine::here();
         let mut config = config(&arguments.config)?;
@@ -155,9 +157,9 @@ impl OpenJob {
         if let Some(device) = sink.device() {
             machine.watch_device(device);
         }
-        let partitions = planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
+        let partitions = planned(&config, source.as_ref(), sink.as_ref(), &selection)?;
         let workers = arguments.workers.unwrap_or(config.run.workers);
-        let mut job = Self { config, source, sink, partitions, share: None, workers, machine };
+        let mut job = Self { config, source, sink, partitions, selection, share: None, workers, machine };
         if let Some(given) = given {
             job.tell_share(given, stores.only_here());
         }

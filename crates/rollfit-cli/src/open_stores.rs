@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use rollfit_job::Job;
 use rollfit_job::config::{JobConfig, Keys};
-use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::runners::Shard;
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{Purpose, Sink, Source};
 use rollfit_job::watch::Machine;
 
@@ -68,9 +69,8 @@ impl OpenStores {
     ///
     /// # Errors
     /// Where there is no plan, or `only` selects none.
-    pub fn partitions(&self, only: &[Selector], shard: Option<Shard>) -> Result<Vec<Partition>, Failure> {
-        let planned = planned(&self.config, self.source.as_ref(), self.sink.as_ref(), only);
-        let mut partitions = planned.map_err(Failure::from).map_err(|failure| failure.without("--only "))?;
+    pub fn partitions(&self, only: &Selection, shard: Option<Shard>) -> Result<Vec<Partition>, Failure> {
+        let mut partitions = planned(&self.config, self.source.as_ref(), self.sink.as_ref(), only)?;
         if let Some(shard) = shard {
             partitions.retain(|partition| shard.owns(&self.sink.output(partition)));
         }
@@ -80,11 +80,11 @@ impl OpenStores {
     /// The partition that a caller means, if the job has it.
     pub(crate) fn partition(&self, partition: &TaskPartition) -> Result<Partition, Failure> {
         match partition {
-            TaskPartition::Named(selector) if selector.month.is_none() => Err(Failure::usage(format!(
-                "`{selector}` is a key; name one partition of it, such as \"{selector}:2017-01\""
+            TaskPartition::Named(selector) if selector.partition().is_none() => Err(Failure::usage(format!(
+                "`{selector}` is not one partition; name its key and its month, such as \"eurusd:2017-01\""
             ))),
             TaskPartition::Named(selector) => {
-                let found = self.partitions(std::slice::from_ref(selector), None)?;
+                let found = self.partitions(&Selection::from_iter([selector.clone()]), None)?;
                 found
                     .into_iter()
                     .next()

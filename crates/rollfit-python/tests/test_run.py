@@ -102,7 +102,7 @@ def test_shards_are_all_of_the_job_and_help_with_what_is_missing(job, monkeypatc
         ({"workers": True}, TypeError, "workers takes"),
         ({"workers": 1.5}, TypeError, "workers takes"),
         ({"only": []}, rollfit.ConfigError, "None for all"),
-        ({"only": "zzz"}, rollfit.ConfigError, "no such key"),
+        ({"only": "zzz"}, rollfit.ConfigError, "has no key zzz"),
         ({"only": "--force"}, rollfit.ConfigError, "not a key"),
         ({"only": b"eurusd"}, TypeError, "only takes"),
         ({"replace": "fish"}, rollfit.ConfigError, "cannot be replaced"),

@@ -6,7 +6,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::receipt::DEFINITION_VERSION;
 use rollfit_job::stop_signal::StopSignal;
 
-use super::checks::{self, Remark};
+use super::checks::{self, Remark, VerdictCauses};
 use crate::allow_skipped::AllowSkipped;
 use crate::args::{AdoptArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
@@ -161,9 +161,12 @@ impl AdoptDocument {
             words(self.not_adopted, "not adopted"),
             checks::newer_words(self.newer)
         ))?;
-        for line in &self.partitions {
-            checks::print_causes(&line.partition, line.verdict, &line.causes, DIFFERENCES_MAX)?;
-        }
+        let causes = self.partitions.iter().map(|line| VerdictCauses {
+            partition: &line.partition,
+            verdict: line.verdict,
+            causes: &line.causes,
+        });
+        checks::print_causes(&causes.collect::<Vec<_>>(), DIFFERENCES_MAX)?;
         if self.different > 0 {
             output::line("Partitions that differ are unchanged; `rollfit compare` lists all differences.")?;
         }

@@ -6,6 +6,7 @@ use rollfit_job::check::CheckOutcome;
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 
+use super::cause_groups::{self, CauseGroup, PartitionCause};
 use crate::allow_skipped::AllowSkipped;
 use crate::share::{self, Share};
 use crate::{format, logging, output};
@@ -55,19 +56,34 @@ pub(super) fn verdict<T>(
     }
 }
 
-/// Prints the first `most` causes of a partition's verdict, a line each, and how many more there are.
-pub(super) fn print_causes(
-    partition: &Partition,
-    verdict: &str,
-    causes: &[String],
-    most: usize,
-) -> io::Result<()> {
-    let more = causes.len().saturating_sub(most);
-    for cause in causes.iter().take(most) {
-        output::line(&format!("  {partition}: {verdict}: {cause}"))?;
-    }
-    if more > 0 {
-        output::line(&format!("  {partition}: {}", format::plural(more, "more difference")))?;
+/// Why the check of a partition ended as it did; nothing where there is nothing to say.
+pub(super) struct VerdictCauses<'a> {
+    pub(super) partition: &'a Partition,
+    pub(super) verdict: &'a str,
+    pub(super) causes: &'a [String],
+}
+
+/// Prints a line for each cause that partitions have alone, and of those with several causes the first `most`, a line each, and how
+/// many more there are.
+pub(super) fn print_causes(checked: &[VerdictCauses<'_>], most: usize) -> io::Result<()> {
+    let told: Vec<PartitionCause<'_>> = checked
+        .iter()
+        .filter_map(|VerdictCauses { partition, verdict, causes }| match causes {
+            [cause] => Some(PartitionCause { partition, state: verdict, cause }),
+            _ => None,
+        })
+        .collect();
+    let groups = CauseGroup::from_partitions(told.iter().copied());
+    let lines = cause_groups::lines(&groups, "", |at| told[at].cause.to_owned());
+    lines.iter().try_for_each(|line| output::line(line))?;
+    for VerdictCauses { partition, verdict, causes } in checked.iter().filter(|one| one.causes.len() > 1) {
+        let more = causes.len().saturating_sub(most);
+        for cause in causes.iter().take(most) {
+            output::line(&format!("  {partition}: {verdict}: {cause}"))?;
+        }
+        if more > 0 {
+            output::line(&format!("  {partition}: {}", format::plural(more, "more difference")))?;
+        }
     }
     Ok(())
 }

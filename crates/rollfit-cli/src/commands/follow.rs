@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rollfit_job::follow::{FollowEnd, FollowOptions, follow};
 use rollfit_job::month::Month;
-use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
 use rollfit_job::state::State;
@@ -40,7 +40,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     check_share(arguments)?;
     let mut open = OpenJob::new(&arguments.select, None)?;
     let newest = newest_months(&open)?;
-    check_open(&open, &arguments.select.only, &newest)?;
+    check_open(&open, &newest)?;
     check_followable(&open)?;
     if !arguments.replace.contains(&State::DefinitionChanged) {
         check_definitions(&open)?;
@@ -138,17 +138,10 @@ fn begun(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Vec<Partit
 }
 
 /// Refuses to follow where every selected month is over.
-fn check_open(
-    open: &OpenJob,
-    only: &[Selector],
-    newest: &BTreeMap<String, Option<Month>>,
-) -> Result<(), Failure> {
+fn check_open(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Result<(), Failure> {
     let mut over = None;
     for key in keys(&open.partitions) {
-        let selected = only.iter().filter(|selector| selector.key == key).map(|selector| selector.month);
-        // A selector without a month selects those to come too.
-        let selected = selected.collect::<Option<Vec<Month>>>().and_then(|months| months.into_iter().max());
-        let last = [selected, open.config.to].into_iter().flatten().min();
+        let last = [open.selection.last_month(key), open.config.to].into_iter().flatten().min();
         match (last, newest.get(key).copied().flatten()) {
             (Some(last), Some(newest)) if last < newest => over = Some((key, last, newest)),
             _ => return Ok(()),
@@ -220,7 +213,7 @@ fn follow_until_stopped(
     let options = FollowOptions {
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),
         replace: arguments.replace.clone(),
-        only: arguments.select.only.clone(),
+        only: open.selection.clone(),
         behind,
     };
     logging::info(&format!(

@@ -8,7 +8,6 @@ use rollfit_job::run::{OtherShares, Outcome};
 
 use super::undone::UndonePartition;
 use crate::format;
-use crate::output::{ENTRIES_MAX, rest_line};
 
 /// The partitions of the other shards, as they are printed.
 #[derive(Default, serde::Serialize)]
@@ -72,12 +71,11 @@ impl HelpSummary {
         if self.partitions == 0 {
             return Vec::new();
         }
-        let undone = || self.held.iter().chain(&self.failed).chain(&self.skipped);
         let mut lines = vec![self.counts_line()];
-        lines.extend(undone().take(ENTRIES_MAX).map(|problem| {
-            format!("  {} (another shard): {}: {}", problem.partition, problem.state, cause(problem))
-        }));
-        lines.extend(rest_line(undone().count(), "partition"));
+        for problems in [&self.held, &self.failed, &self.skipped] {
+            let problems: Vec<&UndonePartition> = problems.iter().collect();
+            lines.extend(UndonePartition::lines(&problems, " (another shard)", &cause));
+        }
         lines.extend((!self.missing.is_empty()).then(|| format!("  missing: {}", few(&self.missing))));
         lines
     }

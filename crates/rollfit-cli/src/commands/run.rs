@@ -23,7 +23,7 @@ use super::help_summary::HelpSummary;
 use super::new_definition::NewDefinition;
 use super::remaining::Remaining;
 use super::undone::UndonePartition;
-use super::unfilled::{self, selects_whole_key};
+use super::unfilled;
 use crate::args::{GlobalArguments, RunArguments};
 use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
@@ -116,7 +116,7 @@ fn run_reported(
     let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
     let (took, reporters) = reporters.finish(&report);
     let written = written_keys(&open.partitions, &report)
-        .filter(|usable| selects_whole_key(&arguments.select.only, &usable.partition.key));
+        .filter(|usable| open.selection.selects_whole_key(&usable.partition.key));
     let unfilled_windows = unfilled_windows(&open.config, written);
     unfilled::warn(&unfilled_windows, open.config.boundary);
     let new_definition = NewDefinition::new(open, outcomes(&report).map(earlier));
@@ -382,11 +382,9 @@ impl Summary {
         lines.extend(output::rest_line(self.pending.len(), "partition"));
         lines.extend(self.empty_line());
         lines.extend((self.retries > 0).then(|| self.retries_line()));
-        let problems = self.failed.iter().chain(&self.skipped).take(ENTRIES_MAX);
-        lines.extend(
-            problems.map(|problem| format!("  {}: {}: {}", problem.partition, problem.state, cause(problem))),
-        );
-        lines.extend(output::rest_line(self.failed.len() + self.skipped.len(), "partition"));
+        for problems in [&self.failed, &self.skipped] {
+            lines.extend(UndonePartition::lines(&problems.iter().collect::<Vec<_>>(), "", &cause));
+        }
         lines.extend(self.other_shards.iter().flat_map(|others| others.lines(&cause)));
         lines.extend(self.ways_out());
         lines.extend(self.interrupted.then(|| self.how_to_continue()));

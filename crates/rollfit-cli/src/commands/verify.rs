@@ -5,7 +5,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::verify::{Depth, Verified, verify};
 
-use super::checks::{self, Remark};
+use super::checks::{self, Remark, VerdictCauses};
 use crate::allow_skipped::AllowSkipped;
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
@@ -155,12 +155,13 @@ impl VerifyDocument {
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "verified")?;
         self.print_cells()?;
-        for line in
-            self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "empty" | "skipped"))
-        {
-            checks::print_causes(&line.partition, line.verdict, line.cause.as_slice(), 1)?;
-        }
-        Ok(())
+        let told = self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "empty" | "skipped"));
+        let causes = told.map(|line| VerdictCauses {
+            partition: &line.partition,
+            verdict: line.verdict,
+            causes: line.cause.as_slice(),
+        });
+        Ok(checks::print_causes(&causes.collect::<Vec<_>>(), 1)?)
     }
 
     /// What each cell was compared with.

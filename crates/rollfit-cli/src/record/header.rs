@@ -52,8 +52,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
 fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
     let with_value = |name: &str, value: String| [name.to_owned(), value];
     let file = |path: &Path| paths::full(path).display().to_string();
-    let mut options: Vec<String> = Vec::new();
-    options.extend(arguments.select.only.iter().flat_map(|only| with_value("--only", only.to_string())));
+    let mut options = arguments.select.selection.typed();
     // Also where an array job gave it: who types the command has none.
     let shard = open.config.run.shard.or(arguments.select.shard).map(|shard| shard.to_string());
     options.extend(shard.into_iter().flat_map(|shard| with_value("--shard", shard)));

@@ -151,11 +151,11 @@ fn only_selects_keys_and_partitions() {
     let run = sandbox.run(&["run", "--json", "--only", "usdjpy", "--only", "eurusd:2017-02"]).exits(0).json();
     assert_eq!((&run["partitions"], &run["written"]), (&json!(3), &json!(3)));
     assert!(!sandbox.part("eurusd", "2017-01").exists());
-    sandbox.run(&["run", "--only", "gbpusd"]).exits(2).says(&["--only gbpusd", "eurusd, usdjpy"]);
+    sandbox.run(&["run", "--only", "gbpusd"]).exits(2).says(&["no key gbpusd; it has eurusd, usdjpy"]);
     sandbox
         .run(&["run", "--only", "eurusd:2018-01"])
         .exits(2)
-        .says(&["--only eurusd:2018-01", "from and to"]);
+        .says(&["`eurusd:2018-01` selects nothing: this job has 2017-01 to 2017-02 of eurusd"]);
 }
 
 #[test]

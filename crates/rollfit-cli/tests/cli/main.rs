@@ -54,6 +54,7 @@ mod running;
 mod runs;
 mod sandbox;
 mod schedulers;
+mod selecting;
 mod shards;
 mod signals;
 mod states;

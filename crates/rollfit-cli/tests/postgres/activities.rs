@@ -10,6 +10,7 @@ use rollfit_job::config::Workers;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Stage, Try, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::Source;
 use rollfit_job::watch::{Moment, Unseen};
@@ -34,7 +35,7 @@ impl Opened {
     }
 
     fn partitions(&self) -> Vec<Partition> {
-        partitions(&self.config, &self.store, &self.store, &[]).unwrap()
+        partitions(&self.config, &self.store, &self.store, &Selection::default()).unwrap()
     }
 }
 

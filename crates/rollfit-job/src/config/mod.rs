@@ -23,6 +23,7 @@ use self::check::resolve_check;
 use self::config_file::{ConfigFile, OneOrMany, Override};
 pub use self::derivation::{Derivation, Formula};
 pub use self::error::ConfigError;
+pub(crate) use self::error::nearest;
 pub use self::layout::Layout;
 pub use self::pattern::{KeyBehind, Pattern, PatternError};
 use self::run::resolve_run;

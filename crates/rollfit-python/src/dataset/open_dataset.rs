@@ -15,6 +15,7 @@ use rollfit_job::month::{Month, display_instant};
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::assess;
+use rollfit_job::selection::Selection;
 use rollfit_job::state::State;
 use rollfit_job::stored_features::StoredState;
 
@@ -188,7 +189,8 @@ impl Dataset {
     /// The job's partitions: a Table of `key`, `month`, `state`, `rows` (joined rows of the source) and `cause`, as `rollfit plan` shows
     /// them. Reads the source.
     fn partitions(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let plan = self.ask(py, |stores| Ok(assess(&stores.job(), &planned(stores, &[])?)))?;
+        let plan =
+            self.ask(py, |stores| Ok(assess(&stores.job(), &planned(stores, &Selection::default())?)))?;
         let text = |name: &str, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
         let schema = Arc::new(Schema::new(vec![
             text(KEY_COLUMN, false),

@@ -1,6 +1,6 @@
 //! A comparison for people: a line for each series and metric, and the first differences of each partition.
 
-use super::super::checks;
+use super::super::checks::{self, VerdictCauses};
 use super::document::{CompareDocument, CompareLine, FeatureLine, total};
 use crate::exit::Failure;
 use crate::format;
@@ -12,11 +12,8 @@ const DIFFERENCES_MAX: usize = 5;
 impl CompareDocument {
     pub(super) fn print(&self) -> Result<(), Failure> {
         self.print_table()?;
-        for line in
-            self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "empty" | "skipped"))
-        {
-            line.print()?;
-        }
+        let causes = self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "empty" | "skipped"));
+        checks::print_causes(&causes.map(CompareLine::causes).collect::<Vec<_>>(), DIFFERENCES_MAX)?;
         self.print_hints()?;
         self.print_counts()?;
         output::line(&format!(
@@ -97,10 +94,9 @@ impl CompareDocument {
 }
 
 impl CompareLine {
-    fn print(&self) -> Result<(), Failure> {
+    fn causes(&self) -> VerdictCauses<'_> {
         let causes = if self.cause.is_some() { self.cause.as_slice() } else { &self.differences };
-        checks::print_causes(&self.partition, self.verdict, causes, DIFFERENCES_MAX)?;
-        Ok(())
+        VerdictCauses { partition: &self.partition, verdict: self.verdict, causes }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::args::{
 use crate::exit::{Exit, Failure};
 use crate::format;
 use crate::output;
+use crate::selection_arguments::SelectionArguments;
 
 const FIRST_MONTH: &str = "2017-01";
 const LAST_MONTH: &str = "2017-03";
@@ -176,7 +177,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
 fn select_arguments(places: &Places) -> SelectArguments {
     SelectArguments {
         config: ConfigArguments { config: places.config.clone() },
-        only: Vec::new(),
+        selection: SelectionArguments::default(),
         workers: None,
         shard: None,
     }
