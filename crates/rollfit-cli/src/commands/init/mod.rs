@@ -64,7 +64,7 @@ struct InitDocument<'a> {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result<Exit, Failure> {
-    let path = &arguments.config.config;
+    let path = arguments.config.config.as_path();
     let is_printed = arguments.stdout || path == Path::new("-");
     if !is_printed && path.symlink_metadata().is_ok() {
         return Err(Failure::usage(format!(
@@ -84,10 +84,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result
         keys: &draft.keys,
         notes: &draft.notes,
         next: &draft.next,
-        text: is_printed.then_some(&draft.text),
+        text: is_printed.then_some(draft.text.as_str()),
     };
     output::document(global.json, &document, |document| match document.text {
-        Some(text) => output::lines(text.trim_end()),
+        Some(text) => Ok(output::lines(text.trim_end())?),
         None => draft.print(path),
     })?;
     Ok(Exit::Done)

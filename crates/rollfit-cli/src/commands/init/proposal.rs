@@ -155,7 +155,7 @@ impl<'g> Job<'g> {
             known.max_by_key(|(keys, other)| (*keys, other.fixed_len())).map(|(_, other)| (group, other))
         };
         let mut groups: Vec<(&Group, &KeyPattern)> = groups.iter().filter_map(best).collect();
-        groups.sort_by_key(|(group, _)| series_rank(group));
+        groups.sort_by_key(|&(group, _)| series_rank(group));
         let is_shared = |key: &&String| groups.iter().all(|(_, other)| other.names.contains_key(*key));
         Self { keys: pattern.names.keys().filter(is_shared).collect(), groups }
     }
