@@ -95,11 +95,11 @@ fn files_of(path: &Path) -> Vec<(PathBuf, Option<Format>)> {
     files.extend(of_ending(Format::Parquet));
     files.sort();
     files.dedup();
-    files
-        .into_iter()
-        .map(|file| (recognized_format(&file), file))
-        .map(|(format, file)| (file, format))
-        .collect()
+    let with_format = |file: PathBuf| {
+        let format = recognized_format(&file);
+        (file, format)
+    };
+    files.into_iter().map(with_format).collect()
 }
 
 fn none_recognized(paths: &[PathBuf], unknown: &[PathBuf]) -> Failure {
