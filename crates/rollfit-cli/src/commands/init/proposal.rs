@@ -118,7 +118,8 @@ impl Group {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         Self {
             first: tables[0].clone(),
-            is_utc: tables.iter().all(|table| table.is_utc),
+            // An import writes UTC, whatever the type of the column is.
+            is_utc: tables.iter().all(|table| table.is_utc || imported_prefix(table).is_some()),
             patterns: KeyPattern::all_of(&names),
             names: names.into_iter().map(str::to_owned).collect(),
         }
