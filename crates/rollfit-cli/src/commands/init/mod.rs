@@ -5,10 +5,10 @@
 
 mod bar_files;
 mod config_text;
+mod init_source;
 mod key_pattern;
 mod proposal;
-mod target;
-mod trial;
+mod proposal_trial;
 mod usable_table;
 
 use std::fs::OpenOptions;
@@ -22,9 +22,9 @@ use rollfit_job::store::SurveyedTable;
 
 use self::bar_files::{BarFiles, shell_word};
 use self::config_text::{ConfigText, LONGEST_WINDOW_ROWS, StoreLines, comment};
+use self::init_source::InitSource;
 use self::proposal::{NoProposal, Proposal};
-use self::target::Target;
-use self::trial::Trial;
+use self::proposal_trial::ProposalTrial;
 use self::usable_table::HOLDS_FEATURES;
 use crate::args::{GlobalArguments, InitArguments};
 use crate::exit::{Exit, Failure};
@@ -106,16 +106,16 @@ impl Draft {
             return Ok(Self::template(Vec::new()));
         }
         if !arguments.sources.is_empty() {
-            return match Target::named(arguments)? {
-                Target::Store(store) => Self::of_store(&store, arguments),
-                Target::Files(paths) => Self::of_files(&paths, arguments),
-                Target::Nothing(notes) => Err(Failure::usage(notes.join("; "))),
+            return match InitSource::named(arguments)? {
+                InitSource::Store(store) => Self::of_store(&store, arguments),
+                InitSource::Files(paths) => Self::of_files(&paths, arguments),
+                InitSource::Nothing(notes) => Err(Failure::usage(notes.join("; "))),
             };
         }
-        let found = match Target::in_working_dir()? {
-            Target::Store(store) => Self::of_store(&store, arguments),
-            Target::Files(paths) => Self::of_files(&paths, arguments),
-            Target::Nothing(notes) => Ok(Self::template(notes)),
+        let found = match InitSource::in_working_dir()? {
+            InitSource::Store(store) => Self::of_store(&store, arguments),
+            InitSource::Files(paths) => Self::of_files(&paths, arguments),
+            InitSource::Nothing(notes) => Ok(Self::template(notes)),
         };
         // Nobody asked for what is there: the template serves as well.
         Ok(found.unwrap_or_else(|failure| Self::template(failure.lines().to_vec())))
@@ -157,10 +157,10 @@ impl Draft {
         )];
         let mut text = ConfigText { store: &lines, proposal: &proposal, few_rows: None, heading };
         let mut trial =
-            Trial::new(&text.text(), store).map_err(|failure| failure.after(&format!("{shown}:")))?;
+            ProposalTrial::new(&text.text(), store).map_err(|failure| failure.after(&format!("{shown}:")))?;
         if trial.rows < LONGEST_WINDOW_ROWS {
             text.few_rows = Some(trial.rows);
-            trial = Trial::new(&text.text(), store)?;
+            trial = ProposalTrial::new(&text.text(), store)?;
         }
         let series: Vec<String> = proposal.series.iter().map(|series| series.name.clone()).collect();
         let found = format!(
@@ -250,7 +250,7 @@ fn no_series(store: &str, none: &NoProposal) -> Failure {
 }
 
 /// What a reader of the configuration should know.
-fn notes(proposal: &Proposal, trial: &Trial) -> Vec<String> {
+fn notes(proposal: &Proposal, trial: &ProposalTrial) -> Vec<String> {
     let mut notes = Vec::new();
     // Those of features are expected beside their sources.
     let left_out: Vec<String> = proposal

@@ -53,7 +53,7 @@ pub(super) struct NoProposal {
 }
 
 /// Tables with the same columns.
-struct Group {
+struct TableGroup {
     first: UsableTable,
     is_utc: bool,
     names: Vec<String>,
@@ -61,8 +61,8 @@ struct Group {
 }
 
 /// Groups that share keys, each with the pattern in which it does.
-struct Job<'g> {
-    groups: Vec<(&'g Group, &'g KeyPattern)>,
+struct SharedKeys<'g> {
+    groups: Vec<(&'g TableGroup, &'g KeyPattern)>,
     keys: BTreeSet<&'g String>,
 }
 
@@ -90,7 +90,7 @@ impl Proposal {
         };
         let rivals =
             groups.iter().filter(|group| !job.groups.iter().any(|(of_job, _)| std::ptr::eq(*of_job, *group)));
-        let (rivals, lesser): (Vec<&Group>, Vec<&Group>) =
+        let (rivals, lesser): (Vec<&TableGroup>, Vec<&TableGroup>) =
             rivals.partition(|group| group.names.len() >= job.tables());
         if !rivals.is_empty() {
             return Err(ambiguous(&groups, left_out));
@@ -103,17 +103,18 @@ impl Proposal {
     }
 }
 
-fn groups_of(usable: &[UsableTable]) -> Vec<Group> {
+fn groups_of(usable: &[UsableTable]) -> Vec<TableGroup> {
     let mut by_columns: BTreeMap<(&String, &Vec<String>), Vec<&UsableTable>> = BTreeMap::new();
     for table in usable {
         by_columns.entry((&table.time, &table.values)).or_default().push(table);
     }
-    let mut groups: Vec<Group> = by_columns.into_values().map(|tables| Group::new(&tables)).collect();
+    let mut groups: Vec<TableGroup> =
+        by_columns.into_values().map(|tables| TableGroup::new(&tables)).collect();
     groups.sort_by(|a, b| b.names.len().cmp(&a.names.len()).then_with(|| a.names.cmp(&b.names)));
     groups
 }
 
-impl Group {
+impl TableGroup {
     fn new(tables: &[&UsableTable]) -> Self {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         Self {
@@ -138,24 +139,24 @@ impl Group {
 }
 
 /// The job that reads most tables; none where no name has a key.
-fn best_job(groups: &[Group]) -> Option<Job<'_>> {
+fn best_job(groups: &[TableGroup]) -> Option<SharedKeys<'_>> {
     let groups = &groups[..groups.len().min(GROUPS_MAX)];
     let all = groups.iter().flat_map(|group| &group.patterns);
-    all.map(|pattern| Job::around(pattern, groups)).max_by_key(Job::rank)
+    all.map(|pattern| SharedKeys::around(pattern, groups)).max_by_key(SharedKeys::rank)
 }
 
-impl<'g> Job<'g> {
-    /// The groups that have most of the keys of `pattern`.
-    fn around(pattern: &'g KeyPattern, groups: &'g [Group]) -> Self {
+impl<'g> SharedKeys<'g> {
+    /// The groups that have at least half of the keys of `pattern`.
+    fn around(pattern: &'g KeyPattern, groups: &'g [TableGroup]) -> Self {
         let shared = |other: &KeyPattern| {
             let keys = other.names.keys().filter(|key| pattern.names.contains_key(*key)).count();
-            (2 * keys > other.names.len().max(pattern.names.len())).then_some(keys)
+            (2 * keys >= other.names.len().max(pattern.names.len())).then_some(keys)
         };
-        let best = |group: &'g Group| {
+        let best = |group: &'g TableGroup| {
             let known = group.patterns.iter().filter_map(|other| Some((shared(other)?, other)));
             known.max_by_key(|(keys, other)| (*keys, other.fixed_len())).map(|(_, other)| (group, other))
         };
-        let mut groups: Vec<(&Group, &KeyPattern)> = groups.iter().filter_map(best).collect();
+        let mut groups: Vec<(&TableGroup, &KeyPattern)> = groups.iter().filter_map(best).collect();
         groups.sort_by_key(|&(group, _)| series_rank(group));
         let is_shared = |key: &&String| groups.iter().all(|(_, other)| other.names.contains_key(*key));
         Self { keys: pattern.names.keys().filter(is_shared).collect(), groups }
@@ -165,23 +166,29 @@ impl<'g> Job<'g> {
         self.groups.len() * self.keys.len()
     }
 
-    /// More is better: tables first. Of several keys the part that differs is the key; the only key is as long as it can be, but that the
+    /// More is better: tables first, then series. Of several keys the part that differs is the key; the only key is as long as it can be, but that the
     /// first word of a name that an import gives is none of it.
-    fn rank(&self) -> (usize, bool, isize, std::cmp::Reverse<String>) {
+    fn rank(&self) -> (usize, usize, bool, isize, std::cmp::Reverse<String>) {
         let fixed: usize = self.groups.iter().map(|(_, pattern)| pattern.fixed_len()).sum();
         let fixed = isize::try_from(fixed).unwrap_or(isize::MAX);
-        let of_import = |(group, pattern): &(&Group, &KeyPattern)| {
+        let of_import = |(group, pattern): &(&TableGroup, &KeyPattern)| {
             let prefix = imported_prefix(&group.first);
             prefix.is_some_and(|prefix| pattern.prefix == prefix && pattern.suffix.is_empty())
         };
         let length = if self.keys.len() > 1 { fixed } else { -fixed };
         let texts = self.groups.iter().map(|(_, pattern)| pattern.text()).collect();
-        (self.tables(), self.groups.iter().all(of_import), length, std::cmp::Reverse(texts))
+        (
+            self.tables(),
+            self.groups.len(),
+            self.groups.iter().all(of_import),
+            length,
+            std::cmp::Reverse(texts),
+        )
     }
 
     /// The tables of keys that another group of the job lacks.
     fn left_out(&self) -> Vec<(String, String)> {
-        let of_other_keys = |(_, pattern): &(&'g Group, &'g KeyPattern)| {
+        let of_other_keys = |(_, pattern): &(&'g TableGroup, &'g KeyPattern)| {
             pattern
                 .names
                 .iter()
@@ -229,13 +236,13 @@ fn imported_prefix(table: &UsableTable) -> Option<&'static str> {
 }
 
 /// Where the series of a group come among those of others: an import's in their usual order, then by name.
-fn series_rank(group: &Group) -> (usize, &String) {
-    let at = ["m1_", "bqx_"].iter().position(|prefix| imported_prefix(&group.first) == Some(prefix));
+fn series_rank(group: &TableGroup) -> (usize, &String) {
+    let at = ["m1_", "bqx_"].iter().position(|prefix| imported_prefix(&group.first) == Some(*prefix));
     (at.unwrap_or(usize::MAX), &group.names[0])
 }
 
 impl ProposedSeries {
-    fn new(name: String, table: String, group: &Group, value: &str) -> Self {
+    fn new(name: String, table: String, group: &TableGroup, value: &str) -> Self {
         let UsableTable { time, others, .. } = &group.first;
         let value = value.to_owned();
         Self { name, table, time: time.clone(), is_utc: group.is_utc, value, others: others.clone() }
@@ -259,11 +266,12 @@ fn series_name(value: &str, fixed_words: &str, taken: &[ProposedSeries]) -> Stri
     let joined = plain(&format!("{fixed_words}_{known}"));
     let numbered = (2..).map(|number| format!("{known}{number}"));
     let is_free = |name: &String| !taken.iter().any(|series| series.name == *name);
-    [known.clone(), joined].into_iter().chain(numbered).find(is_free).unwrap_or(known)
+    let mut names = [known.clone(), joined].into_iter().chain(numbered);
+    names.find(is_free).unwrap_or_default()
 }
 
 /// The proposal of the only usable table, whose name has no key.
-fn single_table(groups: &[Group], left_out: Vec<(String, String)>) -> Result<Proposal, NoProposal> {
+fn single_table(groups: &[TableGroup], left_out: Vec<(String, String)>) -> Result<Proposal, NoProposal> {
     let [group] = groups else { return Err(ambiguous(groups, left_out)) };
     let [table] = group.names.as_slice() else { return Err(ambiguous(groups, left_out)) };
     let mut series: Vec<ProposedSeries> = Vec::new();
@@ -275,7 +283,7 @@ fn single_table(groups: &[Group], left_out: Vec<(String, String)>) -> Result<Pro
     Ok(Proposal { keys: vec![key], is_all: false, series, tables: 1, left_out })
 }
 
-fn ambiguous(groups: &[Group], mut left_out: Vec<(String, String)>) -> NoProposal {
+fn ambiguous(groups: &[TableGroup], mut left_out: Vec<(String, String)>) -> NoProposal {
     let found = groups.iter().flat_map(|group| group.described(&format!("has {}", group.columns())));
     let mut tables: Vec<(String, String)> = found.collect();
     tables.append(&mut left_out);

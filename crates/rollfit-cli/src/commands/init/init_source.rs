@@ -1,4 +1,4 @@
-//! [`Target`]: what `init` is to look at: a store, or files that are no store yet; named, or found in the working directory.
+//! [`InitSource`]: what `init` is to look at: a store, or files that are no store yet; named, or found in the working directory.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -18,7 +18,7 @@ const SOURCES: &str = "sources";
 const ENTRIES_MAX: usize = 2000;
 
 /// What is looked at.
-pub(super) enum Target {
+pub(super) enum InitSource {
     /// A store, of this URL as it is typed.
     Store(StoreConfig),
     /// Files to be imported, and directories of them.
@@ -27,7 +27,7 @@ pub(super) enum Target {
     Nothing(Vec<String>),
 }
 
-impl Target {
+impl InitSource {
     /// What the arguments mean.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! [`Trial`]: a proposal tried out before it is written: planned, and one partition of it read as a run reads it.
+//! [`ProposalTrial`]: a proposal tried out before it is written: planned, and one partition of it read as a run reads it.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use crate::stores::{self, Stores};
 
 /// What came of it.
 #[derive(Clone, Debug)]
-pub(super) struct Trial {
+pub(super) struct ProposalTrial {
     /// How many partitions there are.
     pub(super) partitions: usize,
     pub(super) first: Month,
@@ -29,7 +29,7 @@ pub(super) struct Trial {
     pub(super) join_loss: Option<String>,
 }
 
-impl Trial {
+impl ProposalTrial {
     /// Plans the configuration `text`, whose stores are at `store`, and reads a partition of it. Writes nothing.
     ///
     /// # Errors
