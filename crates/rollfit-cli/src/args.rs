@@ -65,8 +65,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Generate sample bars, import them, compute features and verify them, all in seconds
     Demo(DemoArguments),
-    /// Write a commented rollfit.toml
-    Init(ConfigArguments),
+    /// Look at a store or at bar files, and write a rollfit.toml for them
+    Init(InitArguments),
     /// Import bar files into the source tables of a store
     Import(ImportArguments),
     /// Check stores, tables and permissions (read-only)
@@ -127,6 +127,30 @@ pub(crate) struct ConfigArguments {
     /// Configuration file
     #[arg(long, env = "ROLLFIT_CONFIG", default_value = "rollfit.toml", value_name = "FILE")]
     pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Only these source tables: names, or patterns such as m1_{key}
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Schema of the tables in PostgreSQL; without it, the first of the search path
+    #[arg(long, value_name = "NAME")]
+    pub(crate) schema: Option<String>,
+    /// Command that prints the password for PostgreSQL
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) password_command: Option<String>,
+    /// Print the configuration instead of writing it
+    #[arg(long)]
+    pub(crate) stdout: bool,
+    /// Write the template with every setting, without looking at anything
+    #[arg(long, conflicts_with_all = ["sources", "tables", "schema", "password_command"])]
+    pub(crate) template: bool,
+    /// Store (parquet:DIR or postgres://user@host/db), its directory, or bar files; without any, the working directory
+    #[arg(value_name = "STORE|PATH")]
+    pub(crate) sources: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

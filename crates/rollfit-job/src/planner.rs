@@ -162,8 +162,8 @@ impl Planner<'_> {
         let stored: Vec<Series> = series.iter().map(Series::as_stored).collect();
         let patterns = || {
             let all = || series.iter().chain(&stored);
-            let parents = all().filter_map(|series| series.parent.as_ref());
-            all().flat_map(|series| [&series.table, &series.features]).chain(parents)
+            let outputs = all().flat_map(|series| series.features.iter().chain(&series.parent));
+            all().map(|series| &series.table).chain(outputs)
         };
         let behind: Vec<KeyBehind> =
             names.iter().flat_map(|name| patterns().map(move |pattern| pattern.key_behind(name))).collect();
@@ -300,9 +300,11 @@ fn unread<'k>(all: &'k [String], wanted: &[String]) -> Vec<&'k String> {
 /// The names of every table that a partition has.
 fn names_of(series: &[Series], partition: &Partition) -> Vec<String> {
     let names = |series: &Series| {
-        let named = [series.table.for_key(&partition.key), series.features_table(partition)];
-        let stored = [Some(series.stored_table(partition)), series.stored_parent(partition)];
-        named.into_iter().chain(series.parent_table(partition)).chain(stored.into_iter().flatten())
+        let has_table = series.features.is_some();
+        let tables = [series.features_table(partition), series.stored_table(partition)];
+        let parents = [series.parent_table(partition), series.stored_parent(partition)];
+        let outputs = tables.into_iter().filter(move |_| has_table).chain(parents.into_iter().flatten());
+        std::iter::once(series.table.for_key(&partition.key)).chain(outputs)
     };
     series.iter().flat_map(names).collect()
 }

@@ -9,7 +9,7 @@ use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
 use rollfit_job::key::KeysByCase;
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
-    StoreKind,
+    StoreKind, SurveyedTable,
 };
 
 use crate::advice::advice;
@@ -17,6 +17,7 @@ use crate::features::job_dir::check_job_dir;
 use crate::file_system::OsFileSystem;
 use crate::import::parquet_import::{ParquetImport, check_key_names};
 use crate::names::check_patterns;
+use crate::sources::survey::survey;
 use crate::{NAME, ParquetStore, diagnose};
 use rollfit_files::path::full;
 
@@ -84,6 +85,10 @@ impl StoreKind for Parquet {
             check_job_dir(&dir, name)?;
         }
         Ok(Arc::new(opened))
+    }
+
+    fn survey(&self, store: &StoreConfig) -> Result<Vec<SurveyedTable>, StoreError> {
+        survey(&dir_of(store)?)
     }
 
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {

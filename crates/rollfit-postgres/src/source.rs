@@ -7,6 +7,7 @@ pub(crate) mod known_bases;
 mod latest;
 mod open_tables;
 mod row_arrays;
+pub(crate) mod survey;
 mod writers;
 
 use std::collections::BTreeSet;

@@ -67,7 +67,7 @@ impl Format {
     }
 
     /// How the names of its files end, for those that are found in a directory.
-    pub(crate) fn endings(self) -> &'static [&'static str] {
+    pub fn endings(self) -> &'static [&'static str] {
         match self.rules().rows {
             RowRules::Text(_) => &TEXT_ENDINGS,
             RowRules::Parquet => &PARQUET_ENDINGS,

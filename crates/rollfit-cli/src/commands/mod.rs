@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let global = &arguments.global;
     match &arguments.command {
         Command::Demo(demo) => demo::run(global, demo),
-        Command::Init(config) => init::run(global, config),
+        Command::Init(init) => init::run(global, init),
         Command::Import(import) => import::run(global, import),
         Command::Doctor(doctor) => doctor::run(global, doctor),
         Command::Schema(schema) => schema::run(global, schema),

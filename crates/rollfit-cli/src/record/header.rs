@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use rollfit::Cpu;
-use rollfit_job::config::{Origin, Setting};
+use rollfit_job::config::{Origin, Series, Setting};
 use rollfit_job::receipt::Definition;
 use rollfit_job::record::{FORMAT, Header};
 
@@ -125,10 +125,11 @@ pub(crate) fn job_digests(open: &OpenJob, versions: &[u32]) -> Vec<String> {
 
 fn digest_of(open: &OpenJob, definition: Definition) -> String {
     let config = &open.config;
+    let features_of = |series: &Series| series.features.as_ref().map(ToString::to_string).unwrap_or_default();
     let tables: Vec<String> = config
         .series
         .iter()
-        .flat_map(|series| [series.table.to_string(), series.value.clone(), series.features.to_string()])
+        .flat_map(|series| [series.table.to_string(), series.value.clone(), features_of(series)])
         .collect();
     let places = (source_place(open), sink_place(open), &config.sink.name);
     // What is made of strings and numbers can be written.

@@ -108,7 +108,7 @@ fn every_verb_prints_json_with_the_right_numbers() {
     let dropped = sandbox.run(&["drop", "--json", "eurusd:2017-01"]).exits(0).json();
     assert_eq!(dropped, json!([{"key": "eurusd", "month": "2017-01"}]));
     let wrote = sandbox.run(&["init", "--json", "--config", "new.toml"]).exits(0).json();
-    assert_eq!(wrote, json!({"config": "new.toml"}));
+    assert_eq!((&wrote["config"], &wrote["series"]), (&json!("new.toml"), &json!(["idx", "bqx"])));
 }
 
 #[test]

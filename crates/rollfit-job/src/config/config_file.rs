@@ -100,7 +100,7 @@ pub(super) struct SeriesSection {
     pub(super) value: String,
     pub(super) derive: Option<String>,
     pub(super) base: Option<f64>,
-    pub(super) features: String,
+    pub(super) features: Option<String>,
     pub(super) parent: Option<String>,
     pub(super) windows: Option<IndexMap<String, i64>>,
     pub(super) metrics: Option<Vec<String>>,
