@@ -11,6 +11,7 @@ use crate::config::{ConfigError, JobConfig, KeyBehind, Keys, Series, Workers};
 use crate::few::{few, few_and};
 use crate::keys::FoundKeys;
 use crate::month::Month;
+use crate::nearest::nearest;
 use crate::partition::{Partition, Selector};
 use crate::period::Period;
 use crate::store::{Sink, Source, StoreError};
@@ -320,10 +321,14 @@ fn check_selected_keys(
     positions: &HashMap<&str, usize>,
 ) -> Result<(), PlanError> {
     match only.iter().find(|selector| !positions.contains_key(selector.key.as_str())) {
-        Some(selector) => Err(PlanError::Nothing(format!(
-            "--only {selector}: no such key among those of this job, {}",
-            few(keys)
-        ))),
+        Some(selector) => {
+            let near = nearest(&selector.key, keys.iter().map(String::as_str));
+            let hint = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+            Err(PlanError::Nothing(format!(
+                "--only {selector}: no such key among those of this job, {}{hint}",
+                few(keys)
+            )))
+        }
         None => Ok(()),
     }
 }

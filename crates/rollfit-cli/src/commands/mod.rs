@@ -6,6 +6,7 @@ mod before_work;
 pub(crate) mod check;
 mod checks;
 mod compare;
+mod completions;
 mod demo;
 mod doctor;
 mod drop;
@@ -13,6 +14,7 @@ mod follow;
 mod help_summary;
 mod import;
 mod init;
+mod man;
 mod metrics;
 mod new_definition;
 mod plan;
@@ -46,5 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Adopt(select) => adopt::run(global, select),
         Command::Drop(drop) => drop::run(global, drop),
         Command::Metrics(metrics) => metrics::run(global, metrics),
+        Command::Completions(completions) => completions::run(completions),
+        Command::Man(man) => man::run(man),
     }
 }

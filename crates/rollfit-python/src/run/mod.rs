@@ -23,7 +23,7 @@ use crate::error::{ErrorKind, from_failure};
 /// Parameters
 /// ----------
 /// config : str or path, optional
-///     The configuration; without it `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`.
+///     The configuration; without it `ROLLFIT_CONFIG` of the environment, or the nearest `rollfit.toml`, in the working directory or above it.
 /// only : str or list of str, optional
 ///     Only these partitions: keys such as `"eurusd"`, or `"eurusd:2017-01"`. None for all.
 /// workers : int or str, optional
