@@ -31,13 +31,16 @@ pub(crate) const GLOBAL_WITH_VALUE: [&str; 4] = ["--color", "--config", "--log-f
 pub(crate) fn command() -> Command {
     // What a command has an argument of its own for gets no other from here, but the value that was typed before it.
     let command = Arguments::command().long_version(version::long()).arg(config()).arg(color());
-    let command = WITHOUT_CONFIG.into_iter().fold(command, |command, name| {
-        command.mut_subcommand(name, |command| command.arg(config().global(false).hide(true)))
-    });
     let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    names
-        .into_iter()
-        .fold(command, |command, name| command.mut_subcommand(&name, |command| with_examples(command, &name)))
+    // All of them in order: each becomes the last one.
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(&name, |command| with_examples(with_hidden_config(command, &name), &name))
+    })
+}
+
+/// The command with a `--config` that its help does not list, where it reads none.
+fn with_hidden_config(command: Command, name: &str) -> Command {
+    if WITHOUT_CONFIG.contains(&name) { command.arg(config().global(false).hide(true)) } else { command }
 }
 
 fn config() -> Arg {
@@ -131,10 +134,10 @@ mod tests {
                 _ => &[],
             };
             for typed in [
-                [&["rollfit", "--config", "x.toml", name], needed].concat(),
-                [&["rollfit", "-c", "x.toml", name], needed].concat(),
-                [&["rollfit", name], needed, &["-c", "x.toml"]].concat(),
-                [&["rollfit", name, "--config=x.toml"], needed].concat(),
+                [&["rollfit", "--config", "x.toml", name][..], needed].concat(),
+                [&["rollfit", "-c", "x.toml", name][..], needed].concat(),
+                [&["rollfit", name][..], needed, &["-c", "x.toml"]].concat(),
+                [&["rollfit", name, "--config=x.toml"][..], needed].concat(),
             ] {
                 let arguments = parse(&typed).unwrap_or_else(|error| panic!("{typed:?}: {error}"));
                 let shown = format!("{:?}", arguments.command);

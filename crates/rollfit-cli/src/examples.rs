@@ -3,7 +3,7 @@
 /// The examples of a command, a line each.
 pub(crate) fn of(command: &str) -> &'static [&'static str] {
     match command {
-        "demo" => &["rollfit demo", "rollfit demo --dir /tmp/demo"],
+        "demo" => &["rollfit demo", "rollfit demo --dir try"],
         "init" => &["rollfit init", "rollfit init --config jobs/fx.toml"],
         "import" => &[
             "rollfit import --format csv --timezone UTC --into parquet:./fx bars/",

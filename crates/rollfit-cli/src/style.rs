@@ -38,18 +38,22 @@ const WORDS: [(Style, &[&str]); 3] = [
 
 /// Takes the user's choice from the command line as typed: help and errors of the command line have colours too.
 pub(crate) fn choose(typed: &[OsString]) {
-    let words: Vec<&str> =
-        typed.iter().map_while(|word| word.to_str()).take_while(|word| *word != "--").collect();
-    let of = |at: usize, word: &&str| match word.strip_prefix("--color") {
-        Some("") => words.get(at + 1).copied(),
-        Some(value) => value.strip_prefix('='),
-        None => None,
-    };
-    match words.iter().enumerate().filter_map(|(at, word)| of(at, word)).next_back() {
+    match typed_choice(typed) {
         Some("always") => ColorChoice::Always.write_global(),
         Some("never") => ColorChoice::Never.write_global(),
         _ => {}
     }
+}
+
+/// The last value of `--color`.
+fn typed_choice(typed: &[OsString]) -> Option<&str> {
+    let words: Vec<&str> =
+        typed.iter().map_while(|word| word.to_str()).take_while(|word| *word != "--").collect();
+    let value = |at: usize| match words[at].strip_prefix("--color")? {
+        "" => words.get(at + 1).copied(),
+        rest => rest.strip_prefix('='),
+    };
+    (0..words.len()).rev().find_map(value)
 }
 
 /// Whether stdout has colours: as `--color` says, else `NO_COLOR` and `CLICOLOR_FORCE`, else if it is a terminal.
@@ -144,7 +148,7 @@ mod tests {
 
     /// What a line becomes, with colours as letters.
     fn shown(text: &str) -> String {
-        let styles = [("R", BAD), ("M", DOUBTFUL), ("W", DOUBTFUL.bold()), ("G", GOOD), ("B", BOLD)];
+        let styles = [("R", BAD), ("W", DOUBTFUL.bold()), ("M", DOUBTFUL), ("G", GOOD), ("B", BOLD)];
         let painted = painted_message(text).into_owned();
         styles.iter().fold(painted, |text, (letter, style)| {
             text.replace(&format!("{style}"), &format!("<{letter}>")).replace(&format!("{style:#}"), "</>")

@@ -50,22 +50,20 @@ fn display_name(command: &Command) -> &str {
 fn page(command: &Command, above: Option<&Command>) -> Result<Vec<u8>, Failure> {
     let version = above.unwrap_or(command).get_version().unwrap_or_default();
     let shown = examples::of(command.get_name());
-    let mut plain = command.clone();
-    if !shown.is_empty() {
-        plain = plain.after_long_help(None);
-    }
-    let man = Man::new(plain).title(display_name(command)).source(format!("rollfit {version}"));
+    let plain = command.clone().after_long_help(None).after_help(None);
     let mut text = Vec::new();
-    man.render(&mut text)?;
+    Man::new(plain).title(display_name(command)).source(format!("rollfit {version}")).render(&mut text)?;
+    let mut roff = Roff::new();
     if !shown.is_empty() {
-        let mut roff = Roff::new();
-        roff.control("SH", ["EXAMPLES"]);
-        roff.control("nf", []);
-        shown.iter().for_each(|example| {
+        roff.control("SH", ["EXAMPLES"]).control("nf", []);
+        for example in shown {
             roff.text([roman(*example)]);
-        });
+        }
         roff.control("fi", []);
-        roff.to_writer(&mut text)?;
     }
+    if let Some(codes) = command.get_after_help() {
+        roff.control("SH", ["EXIT STATUS"]).text([roman(codes.to_string())]);
+    }
+    roff.to_writer(&mut text)?;
     Ok(text)
 }

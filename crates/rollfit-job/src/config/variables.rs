@@ -45,9 +45,10 @@ fn of_keys() -> impl Iterator<Item = String> {
         ("RUN", keys_of::<RunSection>()),
         ("CHECK", keys_of::<CheckSection>()),
     ];
-    sections.into_iter().flat_map(|(section, keys)| {
+    let of_sections = sections.into_iter().flat_map(|(section, keys)| {
         keys.iter().map(move |key| format!("{PREFIX}{section}__{}", key.to_uppercase()))
-    })
+    });
+    of_sections.chain([format!("{PREFIX}WINDOWS")])
 }
 
 /// The variables with the letters of `variable` where the user chose a part of the name, that of a series or a window.
@@ -109,12 +110,11 @@ mod tests {
             ("ROLLFIT_CHECK_MAX_LAG_S", "ROLLFIT_CHECK__MAX_LAG_S"),
             ("ROLLFIT_SERIES_IDX_TABLE", "ROLLFIT_SERIES__IDX__TABLE"),
             ("ROLLFIT_WINDOWS_W15", "ROLLFIT_WINDOWS__W15"),
-            ("ROLLFIT_WINDOW", "ROLLFIT_WINDOW"),
+            ("ROLLFIT_WINDOW", "ROLLFIT_WINDOWS"),
             ("ROLLFIT_CONFG", "ROLLFIT_CONFIG"),
             ("ROLLFIT_SHRAD", "ROLLFIT_SHARD"),
         ] {
-            let expected = (slip != meant).then(|| meant.to_owned());
-            assert_eq!(nearest_variable(slip, &others), expected, "{slip}");
+            assert_eq!(nearest_variable(slip, &others).as_deref(), Some(meant), "{slip}");
         }
         assert_eq!(nearest_variable("ROLLFIT_IMAGE_TAG", &others), None);
         assert!(sets_key("ROLLFIT_RUN__WORKER") && sets_key("ROLLFIT_WINDOWS") && !sets_key("ROLLFIT_RUN"));
