@@ -31,16 +31,16 @@ pub(crate) const GLOBAL_WITH_VALUE: [&str; 4] = ["--color", "--config", "--log-f
 pub(crate) fn command() -> Command {
     // What a command has an argument of its own for gets no other from here, but the value that was typed before it.
     let command = Arguments::command().long_version(version::long()).arg(config()).arg(color());
-    let names: Vec<String> = command.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    // All of them in order: each becomes the last one.
-    names.into_iter().fold(command, |command, name| {
-        command.mut_subcommand(&name, |command| with_examples(with_hidden_config(command, &name), &name))
-    })
+    command.mut_subcommands(|command| with_examples(with_hidden_config(command)))
 }
 
 /// The command with a `--config` that its help does not list, where it reads none.
-fn with_hidden_config(command: Command, name: &str) -> Command {
-    if WITHOUT_CONFIG.contains(&name) { command.arg(config().global(false).hide(true)) } else { command }
+fn with_hidden_config(command: Command) -> Command {
+    if WITHOUT_CONFIG.contains(&command.get_name()) {
+        command.arg(config().global(false).hide(true))
+    } else {
+        command
+    }
 }
 
 fn config() -> Arg {
@@ -66,8 +66,8 @@ fn color() -> Arg {
 }
 
 /// The command with its examples below its help.
-fn with_examples(command: Command, name: &str) -> Command {
-    let examples = examples::of(name);
+fn with_examples(command: Command) -> Command {
+    let examples = examples::of(command.get_name());
     if examples.is_empty() {
         return command;
     }

@@ -12,7 +12,7 @@ pub(crate) struct VersionDocument {
     /// The commit that it was built of; none in a package that was made of no checkout.
     commit: Option<&'static str>,
     /// The day it was built, UTC.
-    built: &'static str,
+    pub(crate) built: &'static str,
     target: &'static str,
     /// Which instructions this machine computes with.
     cpu_path: &'static str,

@@ -12,6 +12,7 @@ use rollfit_files::regular_file;
 use crate::args::ManArguments;
 use crate::exit::{Exit, Failure};
 use crate::format::plural;
+use crate::version::VersionDocument;
 use crate::{command_line, examples, output};
 
 pub(super) fn run(arguments: &ManArguments) -> Result<Exit, Failure> {
@@ -52,7 +53,9 @@ fn page(command: &Command, above: Option<&Command>) -> Result<Vec<u8>, Failure> 
     let shown = examples::of(command.get_name());
     let plain = command.clone().after_long_help(None).after_help(None);
     let mut text = Vec::new();
-    Man::new(plain).title(display_name(command)).source(format!("rollfit {version}")).render(&mut text)?;
+    let man = Man::new(plain).title(display_name(command)).source(format!("rollfit {version}"));
+    // None of them may be empty: the others would take its place.
+    man.date(VersionDocument::new().built).manual("User Commands").render(&mut text)?;
     let mut roff = Roff::new();
     if !shown.is_empty() {
         roff.control("SH", ["EXAMPLES"]).control("nf", []);
