@@ -1,7 +1,8 @@
 //! Tells the crate which commit it is built of, on which day and for which target, for `rollfit --version`.
 //!
 //! The commit is that of `ROLLFIT_BUILD_COMMIT`, or of the checkout that this file belongs to; without either there is none. The day is
-//! that of `SOURCE_DATE_EPOCH`, or today. The script runs again when the commit or a file that the command is made of changes.
+//! that of `SOURCE_DATE_EPOCH`, or today. The script runs again when a file changes that the command is made of, and is compiled then anyway;
+//! what it says stays true without that. For a release it also runs again after each commit.
 
 #![allow(clippy::print_stdout)] // That is how a build script answers.
 
@@ -42,10 +43,12 @@ fn commit() -> Option<String> {
     }
     // A package may have been unpacked inside the checkout of something else.
     git(&root, &["ls-files", "--error-unmatch", "crates/rollfit-cli/build.rs"])?;
-    let head = git(&root, &["symbolic-ref", "--quiet", "HEAD"]);
-    let names = ["HEAD", "logs/HEAD", "packed-refs"].into_iter().chain(head.as_deref());
-    let paths = names.filter_map(|name| git(&root, &["rev-parse", "--git-path", name]));
-    watch(paths.map(|path| root.join(path)));
+    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") {
+        let head = git(&root, &["symbolic-ref", "--quiet", "HEAD"]);
+        let names = ["HEAD", "logs/HEAD", "packed-refs"].into_iter().chain(head.as_deref());
+        let paths = names.filter_map(|name| git(&root, &["rev-parse", "--git-path", name]));
+        watch(paths.map(|path| root.join(path)));
+    }
     let commit = git(&root, &["rev-parse", "--short=12", "HEAD"])?;
     let changes = git(&root, &[&["status", "--porcelain", "--"], &SOURCES[..]].concat())?;
     Some(if changes.is_empty() { commit } else { format!("{commit}+changes") })
