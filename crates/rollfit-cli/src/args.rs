@@ -101,6 +101,24 @@ pub(crate) enum Command {
     Drop(DropArguments),
     /// List the metrics, or print SQL functions that compute them from stored fits
     Metrics(MetricsArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Print the manual page, or write those of all commands
+    Man(ManArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// Write the pages of all commands into this directory, a file each
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -122,11 +140,11 @@ pub(crate) enum SqlDialect {
     DuckDb,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConfigArguments {
-    /// Configuration file
-    #[arg(long, env = "ROLLFIT_CONFIG", default_value = "rollfit.toml", value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// Configuration file [default: the nearest rollfit.toml, in the working directory or above it]
+    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -248,7 +266,7 @@ pub(crate) struct StatusArguments {
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
     /// Only runs of this configuration
-    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Show all runners on all machines and the whole job's progress, from the store
     #[arg(long, conflicts_with = "run")]
@@ -274,7 +292,7 @@ pub(crate) struct AnalyzeArguments {
     #[arg(value_name = "RUN")]
     pub(crate) runs: Vec<String>,
     /// Only runs of this configuration
-    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print Markdown, to paste into an issue
     #[arg(long, conflicts_with = "json")]

@@ -4,9 +4,13 @@
 
 mod allow_skipped;
 mod args;
+mod command_line;
 mod commands;
+mod config_path;
 mod details;
 mod embedded_run;
+mod environment;
+mod examples;
 mod exit;
 mod exposition;
 mod follow;
@@ -35,16 +39,17 @@ mod share;
 mod signals;
 mod state_dir;
 mod stores;
+mod style;
 mod task_result;
 mod trace;
 mod typed_time;
+mod version;
 mod view;
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::error::ErrorKind;
 
-use crate::args::Arguments;
 pub use crate::commands::analyze::RunAnalysis;
 pub use crate::embedded_run::{EmbeddedRun, FinishedRun, RunCaller, RunPicture};
 pub use crate::exit::{Exit, Failure};
@@ -60,7 +65,8 @@ where
     T: Into<OsString> + Clone,
 {
     let typed: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let arguments = match Arguments::try_parse_from(&typed) {
+    style::choose(&typed);
+    let arguments = match command_line::parse(&typed) {
         Ok(arguments) => arguments,
         Err(refused_or_help) => return print_clap(&refused_or_help, &typed),
     };
@@ -72,12 +78,16 @@ where
 
 /// Prints an error of the command line, or the help that was asked for.
 fn print_clap(refused_or_help: &clap::Error, typed: &[OsString]) -> u8 {
+    let is_json = typed.iter().any(|argument| argument == "--json");
+    if is_json && refused_or_help.kind() == ErrorKind::DisplayVersion {
+        let printed = output::json(&version::VersionDocument::new());
+        return printed.map_or_else(|error| report(&error.into()), |()| Exit::Done).into();
+    }
     // Nothing can be printed if the reader is gone.
     let _ = refused_or_help.print();
     if refused_or_help.use_stderr() && is_check(typed) {
         let text = refused_or_help.to_string();
         let first = text.lines().next().unwrap_or_default();
-        let is_json = typed.iter().any(|argument| argument == "--json");
         return commands::check::refused(is_json, first.trim_start_matches("error: ")).into();
     }
     u8::try_from(refused_or_help.exit_code()).unwrap_or(Exit::Failed as u8)
@@ -87,7 +97,7 @@ fn print_clap(refused_or_help: &clap::Error, typed: &[OsString]) -> u8 {
 fn is_check(typed: &[OsString]) -> bool {
     let mut arguments = typed.iter().skip(1);
     while let Some(argument) = arguments.next() {
-        if argument == "--log-format" {
+        if command_line::GLOBAL_WITH_VALUE.iter().any(|option| argument == option) {
             arguments.next();
         } else if !argument.as_encoded_bytes().starts_with(b"-") {
             return argument == "check";

@@ -21,6 +21,7 @@ use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 
 use crate::args::{GlobalArguments, LogFormat};
 use crate::screen::Screen;
+use crate::style;
 
 /// The bar on the terminal, once there is one.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
@@ -293,7 +294,8 @@ impl Write for AboveTheBar {
             return Ok(message.len());
         }
         let text = self.mark(text);
-        let line = if is_json() { foreign::json(&text) } else { foreign::printable(&text, LINE_CHARS_MAX) };
+        let printable = foreign::printable(&text, LINE_CHARS_MAX);
+        let line = if is_json() { foreign::json(&text) } else { style::message(&printable) };
         let write = || {
             let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
         };

@@ -13,6 +13,7 @@ use rollfit_job::store::{Purpose, Sink, Source};
 use rollfit_job::watch::Machine;
 
 use crate::args::ConfigArguments;
+use crate::config_path::ConfigPath;
 use crate::exit::Failure;
 use crate::machine;
 use crate::open::{self, planned};
@@ -31,9 +32,16 @@ pub struct OpenStores {
 }
 
 impl OpenStores {
-    /// The configuration that the command takes where none is named.
-    pub fn usual_config() -> PathBuf {
-        std::env::var_os("ROLLFIT_CONFIG").map_or_else(|| PathBuf::from("rollfit.toml"), PathBuf::from)
+    /// The configuration that the command takes where none is named: that of `ROLLFIT_CONFIG`, or the nearest `rollfit.toml` in the working
+    /// directory or above it.
+    ///
+    /// # Errors
+    /// When the nearest one is another user's.
+    pub fn usual_config() -> Result<PathBuf, Failure> {
+        match std::env::var_os("ROLLFIT_CONFIG") {
+            Some(named) => Ok(PathBuf::from(named)),
+            None => Ok(ConfigPath::find(None)?.path),
+        }
     }
 
     /// Reads the configuration, with `ROLLFIT_` variables of the environment, and opens its stores. A standby will do.
@@ -59,7 +67,7 @@ impl OpenStores {
     fn open_for(config: PathBuf, purpose: Purpose) -> Result<Self, Failure> {
         let config = std::path::absolute(config)
             .map_err(|error| Failure::usage(format!("cannot find the configuration: {error}")))?;
-        let config = open::config(&ConfigArguments { config })?;
+        let config = open::config(&ConfigArguments { config: Some(config) })?;
         let stores = Stores::open(&config, purpose)?;
         let (source, sink) = (stores.source(), stores.sink());
         Ok(Self { config, source, sink, machine: machine::here() })

@@ -32,6 +32,7 @@ pub mod keys;
 pub mod live_tail;
 pub mod lock;
 pub mod month;
+pub mod nearest;
 pub mod panel;
 pub mod parsed_receipt;
 pub mod partition;

@@ -3,6 +3,7 @@
 use crate::config::RunConfig;
 use crate::input::InputChange;
 use crate::month::display_instant;
+use crate::nearest::did_you_mean;
 use crate::receipt::{Definition, Input, Receipt};
 use crate::store::Found;
 
@@ -97,8 +98,9 @@ impl std::str::FromStr for State {
             return Err("`grown` needs no --replace: a run adds the new rows".to_owned());
         }
         Self::LEFT_ALONE.into_iter().find(|state| state.name() == text).ok_or_else(|| {
+            let hint = did_you_mean(text, Self::LEFT_ALONE.map(State::name));
             format!(
-                "`{text}` cannot be replaced; these can: {}",
+                "`{text}` cannot be replaced; {hint}these can: {}",
                 Self::LEFT_ALONE.map(State::name).join(", ")
             )
         })

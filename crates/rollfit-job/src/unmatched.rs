@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use crate::config::nearest;
 use crate::few::few;
+use crate::nearest::nearest;
 use crate::partition::Partition;
 use crate::selection::Selection;
 use crate::selector::Selector;

@@ -1,6 +1,6 @@
 //! [`Parquet`]: the kind of store whose URL is `parquet:DIR`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::import::parquet_import::{ParquetImport, check_key_names};
 use crate::names::check_patterns;
 use crate::sources::survey::survey;
 use crate::{NAME, ParquetStore, diagnose};
-use rollfit_files::path::full;
+use rollfit_files::path::{full, without_shell};
 
 /// Directories of Parquet files.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,7 @@ impl StoreKind for Parquet {
                 self.url_form()
             )));
         }
+        path_of(store)?;
         let is_set = store.schema.is_some()
             || store.password_command.is_some()
             || store.row_security != RowSecurity::default();
@@ -114,20 +115,26 @@ fn url_path(store: &StoreConfig) -> &str {
     store.url.split_once(':').map_or("", |(_, path)| path)
 }
 
+/// The path that is meant by it.
+fn path_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
+    without_shell(url_path(store))
+        .map_err(|why| StoreError::permanent(format!("the store {}: {why}", url_path(store))))
+}
+
 /// The directory that a URL names. Where it is relative it starts from the place's own directory.
 ///
 /// # Errors
 /// When it is not there, but is where it would be if the path started from the working directory.
 fn dir_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
-    let dir = Path::new(url_path(store));
+    let dir = path_of(store)?;
     if store.url_dir.as_os_str().is_empty() || dir.is_absolute() {
-        return Ok(dir.to_owned());
+        return Ok(dir);
     }
-    let found: PathBuf = store.url_dir.join(dir).components().collect();
+    let found: PathBuf = store.url_dir.join(&dir).components().collect();
     if found.exists() || !dir.exists() {
         return Ok(found);
     }
-    let (found, other) = (full(&found), full(dir));
+    let (found, other) = (full(&found), full(&dir));
     Err(StoreError::permanent(format!(
         "the store {} does not exist, but {} does: paths in a configuration are relative to its own directory, not to \
          the working directory; move the store, or write url = \"parquet:{}\"",

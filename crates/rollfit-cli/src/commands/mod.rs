@@ -7,6 +7,7 @@ mod cause_groups;
 pub(crate) mod check;
 mod checks;
 mod compare;
+mod completions;
 mod demo;
 mod doctor;
 mod drop;
@@ -14,6 +15,7 @@ mod follow;
 mod help_summary;
 mod import;
 mod init;
+mod man;
 mod metrics;
 mod new_definition;
 mod plan;
@@ -50,5 +52,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Adopt(adopt) => adopt::run(global, adopt),
         Command::Drop(drop) => drop::run(global, drop),
         Command::Metrics(metrics) => metrics::run(global, metrics),
+        Command::Completions(completions) => completions::run(completions),
+        Command::Man(man) => man::run(man),
     }
 }

@@ -155,7 +155,8 @@ impl VerifyDocument {
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "verified")?;
         self.print_cells()?;
-        let told = self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "empty" | "skipped"));
+        let told =
+            self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "empty" | "skipped"));
         let causes = told.map(|line| VerdictCauses {
             partition: &line.partition,
             verdict: line.verdict,

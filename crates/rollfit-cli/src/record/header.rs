@@ -17,7 +17,6 @@ use crate::paths;
 pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Header {
     let (config, job) = (&open.config, open.job());
     let select = &arguments.select;
-    let config_path = &select.config.config;
     let sessions = open.sink.sessions();
     Header {
         format: FORMAT,
@@ -27,7 +26,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
-        config: paths::full_name(config_path).display().to_string(),
+        config: paths::full_name(&open.config_path).display().to_string(),
         options: Some(options(open, arguments)),
         job: job_digest(open),
         source: source_place(open),

@@ -142,7 +142,11 @@ fn a_full_disk_is_told_and_everything_stays_as_it_was() {
     // What old rows make way for needs no room of its own.
     let planned = ["plan exits 1", "not have enough free space for this plan", "further plan exits 0"];
     let advice = "cannot write disk/fx/features/key=eurusd/month=2017-06/.part.tmp; free some";
-    answer.exits(0).says(&parts).says(&planned).says(&[advice, "0 written, 0 already done, 0 skipped, 6 failed"]);
+    answer
+        .exits(0)
+        .says(&parts)
+        .says(&planned)
+        .says(&[advice, "0 written, 0 already done, 0 skipped, 6 failed"]);
     let differences = Tree::read(&sandbox.path("before")).differences(&Tree::read(&sandbox.path("after")));
     assert!(differences.is_empty(), "{differences:?}");
 }

@@ -23,6 +23,7 @@ mod disk;
 mod environment;
 mod exit_codes;
 mod features;
+mod first_minutes;
 mod follow;
 mod foreign;
 mod frozen_stores;

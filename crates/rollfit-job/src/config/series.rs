@@ -6,10 +6,10 @@ use rollfit::{Metric, Window};
 
 use super::config_file::{ConfigFile, SeriesSection};
 use super::derivation::{Derivation, resolve_derivation};
-use super::error::nearest;
 use super::stored_series::{FIT_NUMBERS, check_fit_columns, fit_columns};
 use super::{ConfigError, Layout, Pattern, PatternError, TIME_COLUMN};
 use crate::key::check_key;
+use crate::nearest::did_you_mean;
 use crate::partition::Partition;
 
 /// One input column and the features made of it.
@@ -237,8 +237,7 @@ fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metr
     let known = || Metric::ALL.iter().map(|metric| metric.name());
     for name in names {
         if name.parse::<Metric>().is_err() {
-            let hint =
-                nearest(name, known()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+            let hint = did_you_mean(name, known());
             let all = known().collect::<Vec<_>>().join(", ");
             return Err(ConfigError::new(format!(
                 "series `{series}`: unknown metric `{name}`; {hint}known are {all}"

@@ -43,12 +43,13 @@ pub(crate) struct Dataset {
 /// Open the features of a job by its configuration, to read them.
 ///
 /// The configuration is that of the command, ROLLFIT_ variables of the environment included; so are passwords and `password_command`.
-/// Without `config` it is `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`. It is read once: later changes of it, of the
+/// Without `config` it is `ROLLFIT_CONFIG` of the environment, or the nearest `rollfit.toml`, in the working directory or above it. It is read once: later changes of it, of the
 /// environment or of the working directory change no Dataset. Nothing is written, so a read-only standby will do.
 #[pyfunction]
 #[pyo3(signature = (config=None))]
 pub(crate) fn open(py: Python<'_>, config: Option<PathBuf>) -> PyResult<Dataset> {
-    let config = config.unwrap_or_else(OpenStores::usual_config);
+    let config =
+        config.map_or_else(OpenStores::usual_config, Ok).map_err(|failure| from_failure(&failure))?;
     let name = config.display().to_string();
     let opened = interruptible(py, move || OpenStores::open(config))?;
     let stores = opened.map_err(|failure| from_failure(&failure))?;

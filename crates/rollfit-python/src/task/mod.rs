@@ -32,7 +32,7 @@ use crate::run::{Display, PythonCaller, texts};
 /// Parameters
 /// ----------
 /// config : str or path, optional
-///     The configuration; without it `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`.
+///     The configuration; without it `ROLLFIT_CONFIG` of the environment, or the nearest `rollfit.toml`, in the working directory or above it.
 /// only : str or list of str, optional
 ///     Only these partitions: `"eurusd"`, `"eur*"`, `"eurusd:2017-01"`, `"eur*:2017-0?"`, `"eurusd:2017-03..2017-06"`, `":2017-03.."`. None for
 ///     all. One that matches nothing is a warning of the logger `rollfit`.
@@ -63,9 +63,10 @@ pub(crate) fn partitions(
     let selectors = only.iter().flat_map(|text| text.split(','));
     let only = selectors.map(selector).collect::<PyResult<Selection>>()?;
     let shard = shard.map(shard_of).transpose()?;
-    let config = config.unwrap_or_else(OpenStores::usual_config);
     keep_messages();
     say_warnings_again();
+    let config =
+        config.map_or_else(OpenStores::usual_config, Ok).map_err(|failure| from_failure(&failure))?;
     let work = move || OpenStores::open(config)?.partitions(&only, shard);
     let found = interruptible(py, work)?.map_err(|failure| from_failure(&failure))?;
     let mut caller = PythonCaller::new(Display::Silent);
@@ -87,7 +88,7 @@ pub(crate) fn partitions(
 /// Parameters
 /// ----------
 /// config : str or path or None
-///     The configuration, as this machine sees it; None for `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`.
+///     The configuration, as this machine sees it; None for `ROLLFIT_CONFIG` of the environment, or the nearest `rollfit.toml`, in the working directory or above it.
 /// partition : Partition, str or tuple of str
 ///     One of `rollfit.partitions(config)`; or `"eurusd:2017-01"`, or `("eurusd", "2017-01")`, which is planned again first.
 /// replace : str or list of str, optional
@@ -120,7 +121,8 @@ pub(crate) fn run_partition(
     let replace = texts("replace", replace)?;
     let task = PartitionTask::new(partition_of(partition)?, &replace, force);
     let task = task.map_err(|failure| from_failure(&failure))?;
-    let config = config.unwrap_or_else(OpenStores::usual_config);
+    let config =
+        config.map_or_else(OpenStores::usual_config, Ok).map_err(|failure| from_failure(&failure))?;
     let config = std::path::absolute(config)?;
     close_at_exit(py)?;
     let mut caller = PythonCaller::new(Display::Silent);

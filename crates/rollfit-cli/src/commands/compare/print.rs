@@ -12,7 +12,8 @@ const DIFFERENCES_MAX: usize = 5;
 impl CompareDocument {
     pub(super) fn print(&self) -> Result<(), Failure> {
         self.print_table()?;
-        let causes = self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "empty" | "skipped"));
+        let causes =
+            self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "empty" | "skipped"));
         checks::print_causes(&causes.map(CompareLine::causes).collect::<Vec<_>>(), DIFFERENCES_MAX)?;
         self.print_hints()?;
         self.print_counts()?;

@@ -159,7 +159,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
         timezone: None,
         base_date: None,
         into: Some(places.store()),
-        config: ConfigArguments { config: places.config.clone() },
+        config: ConfigArguments { config: Some(places.config.clone()) },
         schema: None,
         password_command: None,
         lenient: false,
@@ -176,7 +176,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
 
 fn select_arguments(places: &Places) -> SelectArguments {
     SelectArguments {
-        config: ConfigArguments { config: places.config.clone() },
+        config: ConfigArguments { config: Some(places.config.clone()) },
         selection: SelectionArguments::default(),
         workers: None,
         shard: None,

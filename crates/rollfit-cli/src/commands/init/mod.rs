@@ -27,6 +27,7 @@ use self::proposal::{NoProposal, Proposal};
 use self::proposal_trial::ProposalTrial;
 use self::usable_table::HOLDS_FEATURES;
 use crate::args::{GlobalArguments, InitArguments};
+use crate::config_path::{CONFIG_NAME, ConfigPath};
 use crate::exit::{Exit, Failure};
 use crate::format::plural;
 use crate::paths::full;
@@ -64,7 +65,7 @@ struct InitDocument<'a> {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result<Exit, Failure> {
-    let path = arguments.config.config.as_path();
+    let path = target(arguments);
     let is_printed = arguments.stdout || path == Path::new("-");
     if !is_printed && path.symlink_metadata().is_ok() {
         return Err(Failure::usage(format!(
@@ -76,6 +77,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result
     draft.notes.iter().for_each(|note| logging::warn(note));
     if !is_printed {
         write_new(path, &draft.text)?;
+        if let Some(above) = ConfigPath::above_here().filter(|_| arguments.config.config.is_none()) {
+            logging::info(&format!("commands here use it from now on, no longer {}", above.display()));
+        }
     }
     let document = InitDocument {
         config: (!is_printed).then_some(path),
@@ -91,6 +95,11 @@ pub(super) fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result
         None => draft.print(path),
     })?;
     Ok(Exit::Done)
+}
+
+/// Where it is to be written: here, even if there is a configuration above, which is another job's.
+fn target(arguments: &InitArguments) -> &Path {
+    arguments.config.config.as_deref().unwrap_or(Path::new(CONFIG_NAME))
 }
 
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
@@ -146,7 +155,7 @@ impl Draft {
         let proposal = Proposal::new(&tables).map_err(|none| no_series(&shown, &none))?;
         let lines = StoreLines {
             has_password: url != store.url,
-            url: within(&url, &arguments.config.config),
+            url: within(&url, target(arguments)),
             schema: store.schema.clone(),
             password_command: store.password_command.clone(),
             has_tables: kind.has_tables(),
@@ -185,7 +194,7 @@ impl Draft {
 
     /// A configuration for what an import of these files will make.
     fn of_files(paths: &[PathBuf], arguments: &InitArguments) -> Result<Self, Failure> {
-        let config = &arguments.config.config;
+        let config = target(arguments);
         let beside =
             config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let into = format!("parquet:{}", beside.join(NEW_STORE).display());
@@ -282,8 +291,8 @@ fn within(url: &str, config: &Path) -> String {
 
 /// A command for the configuration that is written.
 fn after_config(command: &str, arguments: &InitArguments) -> String {
-    let config = &arguments.config.config;
-    let is_usual = config == Path::new("rollfit.toml") || config == Path::new("-");
+    let config = target(arguments);
+    let is_usual = config == Path::new(CONFIG_NAME) || config == Path::new("-");
     if is_usual {
         command.to_owned()
     } else {

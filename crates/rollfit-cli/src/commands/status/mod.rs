@@ -168,8 +168,8 @@ fn print_runs(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStat
 
 /// The receipts in the store; if none is configured, an error says that there is nothing to show.
 fn receipts(state: &StateDir, arguments: &StatusArguments) -> Result<Receipts, Failure> {
-    let config = arguments.config.clone().unwrap_or_else(|| PathBuf::from("rollfit.toml"));
-    Receipts::count(ConfigArguments { config }).map_err(|failure| match failure.exit {
+    let config = ConfigArguments { config: arguments.config.clone() };
+    Receipts::count(config).map_err(|failure| match failure.exit {
         Exit::Usage => failure.after(&format!("found no record of a run{}, and", state.place())),
         _ => failure,
     })

@@ -1,6 +1,5 @@
 //! `rollfit status --store`: a job as its store shows it, whoever works on it and wherever.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rollfit_job::absence::Absence;
@@ -29,8 +28,7 @@ const FIRST_RUNNER: Duration = Duration::from_secs(60);
 
 /// Shows the job; with `--watch` again and again until nobody works on it any more.
 pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Result<Exit, Failure> {
-    let config = arguments.config.clone().unwrap_or_else(|| PathBuf::from("rollfit.toml"));
-    let open = open(ConfigArguments { config })?;
+    let open = open(ConfigArguments { config: arguments.config.clone() })?;
     let mut watcher = watcher(&open);
     let own = RunnerName::of_job(&open.config);
     let sink = open.sink.place();
