@@ -1,4 +1,5 @@
-//! The files in `deploy`: docs/many-machines.md shows them as they are, and what can be checked without their engines is.
+//! The files in `deploy`: docs/many-machines.md and docs/operations.md show them as they are or link to them, and what can be checked
+//! without their engines is.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -33,11 +34,14 @@ for name, what in {"sdk": dict(dag=decorator, task=decorator),
                    "exceptions": dict(AirflowException=AirflowException, AirflowFailException=AirflowFailException)}.items():
     module = sys.modules["airflow." + name] = types.ModuleType("airflow." + name)
     vars(module).update(what)
-import rollfit_dag
 signal.signal(signal.SIGTERM, lambda *_: None)
-rollfit_dag.SHARDS, rollfit_dag.CONFIG = 2, sys.argv[1]
 try:
-    rollfit_dag.run_shard(int(sys.argv[2]))
+    if sys.argv[1] == "nightly":
+        import rollfit_nightly  # without Airflow, the DAG runs its task at once
+    else:
+        import rollfit_dag
+        rollfit_dag.SHARDS, rollfit_dag.CONFIG = 2, sys.argv[1]
+        rollfit_dag.run_shard(int(sys.argv[2]))
 except AirflowException as error:
     sys.exit(f"{type(error).__name__}: {error}")
 "#;
@@ -70,9 +74,10 @@ fn answer(command: &mut Command) -> Option<Answer> {
     }
 }
 
-/// The document of a YAML file; none where Python cannot read YAML.
+/// The documents of a YAML file; none where Python cannot read YAML.
 fn yaml(name: &str) -> Option<Value> {
-    let program = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)";
+    let program =
+        "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
     let answer = answer(Command::new("python3").args(["-c", program]).arg(root().join("deploy").join(name)))?;
     if answer.stderr.contains("No module named 'yaml'") {
         println!("skipped: Python has no yaml here");
@@ -82,14 +87,20 @@ fn yaml(name: &str) -> Option<Value> {
 }
 
 #[test]
-fn many_machines_md_shows_every_file_as_it_is() {
-    let page = fs::read_to_string(root().join("docs/many-machines.md")).unwrap();
+fn the_pages_show_every_file_as_it_is_or_link_to_it() {
+    let pages = ["docs/many-machines.md", "docs/operations.md"];
+    let pages = pages.map(|page| fs::read_to_string(root().join(page)).unwrap()).concat();
     let files = crate::tree::walk(&root().join("deploy"));
     let files: Vec<&PathBuf> = files.iter().filter(|path| path.is_file()).collect();
-    assert!(files.len() >= 7, "{files:?}");
+    assert!(files.len() >= 12, "{files:?}");
     for file in files {
         let shown = format!("\n{}```\n", fs::read_to_string(file).unwrap());
-        assert!(page.contains(&shown), "docs/many-machines.md does not show {} as it is", file.display());
+        let linked = format!("](../{})", file.strip_prefix(root()).unwrap().display());
+        assert!(
+            pages.contains(&shown) || pages.contains(&linked),
+            "no page shows {} as it is",
+            file.display()
+        );
     }
 }
 
@@ -111,13 +122,9 @@ fn the_job_of_aws_batch_stops_in_time_and_tries_again_what_may_pass() {
 
 #[test]
 fn the_job_of_kubernetes_has_as_many_shards_as_pods_and_stops_in_time() {
-    let Some(job) = yaml("kubernetes/job.yaml") else { return };
-    let (spec, pod) = (&job["spec"], &job["spec"]["template"]["spec"]);
-    let container = &pod["containers"][0];
-    let command = words(&container["args"]);
-    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
-    assert!(number_after(&command, "--stop-within") + 5 < grace);
-    is_understood(&command);
+    let Some(documents) = yaml("kubernetes/job.yaml") else { return };
+    let spec = &documents[0]["spec"];
+    let container = stops_in_time(spec);
     let variables = container["env"].as_array().unwrap();
     let shard = variables.iter().find(|variable| variable["name"] == "ROLLFIT_SHARD").unwrap();
     assert_eq!(shard["value"], format!("/{}", spec["completions"]));
@@ -128,6 +135,35 @@ fn the_job_of_kubernetes_has_as_many_shards_as_pods_and_stops_in_time() {
         rule["onExitCodes"]["values"].to_string()
     };
     assert_eq!(["FailJob", "FailIndex", "Count"].map(codes), ["[2]", "[4]", "[1,3,130]"]);
+}
+
+/// Checks the command and the grace period of the Pods of a Kubernetes Job; returns their container.
+#[track_caller]
+fn stops_in_time(job: &Value) -> &Value {
+    let pod = &job["template"]["spec"];
+    let container = &pod["containers"][0];
+    let command = words(&container["args"]);
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(number_after(&command, "--stop-within") + 5 < grace);
+    is_understood(&command);
+    container
+}
+
+#[test]
+fn the_nightly_job_of_kubernetes_keeps_its_records_and_waits_for_a_person_where_a_retry_is_in_vain() {
+    let Some(documents) = yaml("kubernetes/cronjob.yaml") else { return };
+    let (claim, job) = (&documents[0], &documents[1]["spec"]["jobTemplate"]["spec"]);
+    let container = stops_in_time(job);
+    let volumes = job["template"]["spec"]["volumes"].as_array().unwrap();
+    let state = volumes.iter().find(|volume| volume["name"] == "state").unwrap();
+    assert_eq!(state["persistentVolumeClaim"]["claimName"], claim["metadata"]["name"]);
+    let variables = container["env"].as_array().unwrap();
+    let dir = variables.iter().find(|variable| variable["name"] == "ROLLFIT_STATE_DIR").unwrap();
+    let mounts = container["volumeMounts"].as_array().unwrap();
+    assert!(mounts.iter().any(|mount| mount["name"] == "state" && mount["mountPath"] == dir["value"]));
+    let rules = job["podFailurePolicy"]["rules"].as_array().unwrap();
+    let fails = rules.iter().find(|rule| rule["action"] == "FailJob").unwrap();
+    assert_eq!(fails["onExitCodes"]["values"].to_string(), "[2,4]");
 }
 
 /// Checks that rollfit takes these words for a run, which has no configuration here.
@@ -245,6 +281,92 @@ fn the_tasks_of_airflow_do_the_job_and_say_whether_a_retry_helps() {
     Answer::from_command(airflow_task(&sandbox, 1))
         .exits(1)
         .says(&["AirflowException: shard 1/2: exit code 3"]);
+}
+
+/// Puts a program called `rollfit` into the sandbox that ends with a code.
+fn rollfit_that_exits(sandbox: &Sandbox, code: i32) {
+    let path = sandbox.write("rollfit", format!("#!/bin/sh\nexit {code}\n"));
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_nightly_task_of_airflow_is_retried_where_that_helps() {
+    for (code, exception) in [
+        (0, ""),
+        (1, "AirflowException: exit code 1"),
+        (2, "AirflowFailException: the configuration is wrong"),
+        (3, "AirflowException: exit code 3"),
+        (4, ""),
+        (130, "AirflowException: exit code 130"),
+    ] {
+        let sandbox = Sandbox::new();
+        rollfit_that_exits(&sandbox, code);
+        sandbox.write("task.py", AIRFLOW);
+        let mut task = sandbox.in_clean_environment("python3");
+        task.args(["-B", "task.py", "nightly"]).env("PYTHONPATH", root().join("deploy/airflow"));
+        task.env("PATH", format!("{}:{}", sandbox.dir().display(), std::env::var("PATH").unwrap()));
+        let Some(answer) = answer(&mut task) else { return };
+        answer.exits(i32::from(!exception.is_empty())).says(&[exception]);
+    }
+}
+
+/// The commands of the crontab, with the directory of its records and the configuration in the sandbox.
+fn cron_commands(sandbox: &Sandbox) -> Vec<Command> {
+    let crontab = deployed("cron/rollfit");
+    let lines = crontab.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+    lines
+        .map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            assert_eq!(fields[5], "rollfit", "the user after five fields of time: {line}");
+            assert!(!line.contains('%'), "cron takes it for the end of the line: {line}");
+            let command =
+                fields[6..].join(" ").replace("/var/lib/rollfit", &sandbox.dir().display().to_string());
+            let mut shell = sandbox.in_clean_environment("sh");
+            shell.args(["-c", &command]).env("ROLLFIT_CONFIG", "rollfit.toml");
+            shell.env("PATH", format!("{}:{}", sandbox.dir().display(), std::env::var("PATH").unwrap()));
+            shell
+        })
+        .collect()
+}
+
+#[test]
+fn the_commands_of_cron_do_the_job_and_print_what_went_wrong() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
+    symlink(ROLLFIT, sandbox.path("rollfit")).unwrap();
+    let commands = cron_commands(&sandbox).into_iter();
+    let answers: Vec<Answer> = commands.map(|command| Answer::from_command(command).exits(0)).collect();
+    assert_eq!(answers.len(), 3, "run, check, verify");
+    assert!(!answers[0].stdout.contains("exit code"), "{}", answers[0].stdout);
+    assert!(
+        answers[1].stdout.starts_with("PROBLEM"),
+        "the job has one month, long ago: {}",
+        answers[1].stdout
+    );
+    assert_eq!(answers[2].stdout, "", "verified");
+    let sandbox = Sandbox::new();
+    symlink(ROLLFIT, sandbox.path("rollfit")).unwrap();
+    for command in cron_commands(&sandbox) {
+        let answer = Answer::from_command(command);
+        assert!(!answer.stdout.is_empty(), "no configuration");
+    }
+}
+
+#[test]
+fn systemd_takes_the_nightly_units() {
+    let sandbox = Sandbox::new();
+    let unit = deployed("systemd/rollfit-nightly.service");
+    let installed = "/usr/local/bin/rollfit";
+    assert!(unit.contains(installed) && unit.contains("\nSuccessExitStatus=4 "));
+    let service = sandbox.write("rollfit-nightly.service", unit.replace(installed, ROLLFIT));
+    let timer = sandbox.write("rollfit-nightly.timer", deployed("systemd/rollfit-nightly.timer"));
+    if let Some(answer) = answer(Command::new("systemd-analyze").arg("verify").args([service, timer])) {
+        assert!(!answer.stderr.contains("rollfit-nightly."), "{}", answer.stderr);
+    }
+    let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
+    let command: Vec<&str> = command.split(' ').skip(1).collect();
+    let stop = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec=")).unwrap();
+    assert!(number_after(&command, "--stop-within") + 5 < stop.parse().unwrap());
+    is_understood(&command);
 }
 
 /// Airflow stops a task by SIGTERM, which raises nothing in it, and by SIGKILL 5 s later. Rollfit outlives its task.

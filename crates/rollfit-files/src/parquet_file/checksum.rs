@@ -1,4 +1,4 @@
-//! [`Checksums`]: two CRC-32C in the footer of every Parquet file that rollfit writes; docs/parquet.md describes the format.
+//! [`Checksums`]: two CRC-32C in the footer of every Parquet file that rollfit writes; docs/format.md describes the format.
 //!
 //! The footer's metadata has the entry [`CHECKSUM_KEY`] of a fixed width. Its digits are filled in when all other bytes are
 //! known, so that they depend on bytes alone and not on how a library encodes the footer.
