@@ -310,7 +310,7 @@ fn the_nightly_task_of_airflow_is_retried_where_that_helps() {
     }
 }
 
-/// The commands of the crontab, with the directory of its records and the configuration in the sandbox.
+/// The commands of the crontab, in the sandbox.
 fn cron_commands(sandbox: &Sandbox) -> Vec<Command> {
     let crontab = deployed("cron/rollfit");
     let lines = crontab.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
@@ -319,10 +319,8 @@ fn cron_commands(sandbox: &Sandbox) -> Vec<Command> {
             let fields: Vec<&str> = line.split_whitespace().collect();
             assert_eq!(fields[5], "rollfit", "the user after five fields of time: {line}");
             assert!(!line.contains('%'), "cron takes it for the end of the line: {line}");
-            let command =
-                fields[6..].join(" ").replace("/var/lib/rollfit", &sandbox.dir().display().to_string());
             let mut shell = sandbox.in_clean_environment("sh");
-            shell.args(["-c", &command]).env("ROLLFIT_CONFIG", "rollfit.toml");
+            shell.args(["-c", &fields[6..].join(" ")]).env("ROLLFIT_CONFIG", "rollfit.toml");
             shell.env("PATH", format!("{}:{}", sandbox.dir().display(), std::env::var("PATH").unwrap()));
             shell
         })
