@@ -14,6 +14,11 @@ oldest=$made/oldest/bin
 profile=${PROFILE:-dev}
 started=$SECONDS
 export CARGO_TARGET_DIR=$PWD/target PYO3_NO_PYTHON=1
+# The sdist is no checkout: what is released is told the commit. Else each commit would be compiled anew.
+if [ "$profile" = release ]; then
+    ROLLFIT_BUILD_COMMIT=${ROLLFIT_BUILD_COMMIT:-$(git describe --always --exclude='*' --abbrev=12 --dirty=+changes 2>/dev/null || true)}
+    export ROLLFIT_BUILD_COMMIT
+fi
 
 step() { printf '\n-- %s (after %d s)\n' "$*" $((SECONDS - started)); }
 pip() { "$1/pip" --quiet --disable-pip-version-check "${@:2}"; }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::path::PathBuf;
 
+use crate::connect_error::ConnectError;
 use crate::password_source::PasswordSource;
 
 /// Where servers put their sockets: the default of distributions, and PostgreSQL's own.
@@ -44,7 +45,8 @@ impl Environment {
     }
 
     /// Resolves relative paths in the URL (`sslrootcert`, `sslcert`, `sslkey`, `sslcrl`, `sslcrldir`, `passfile`) against this directory instead of the
-    /// working directory. Paths in variables and service files stay relative to the working directory, as with libpq.
+    /// working directory. Paths in variables and service files stay relative to the working directory, as with libpq. In the URL `~/` is the
+    /// user's home: a shell does not replace it there.
     pub fn with_url_dir(self, dir: impl Into<PathBuf>) -> Self {
         Self { url_dir: dir.into(), ..self }
     }
@@ -62,11 +64,28 @@ impl Environment {
     }
 
     /// Returns a path of the URL as it is to be opened.
-    pub(crate) fn path_in_url(&self, path: String) -> String {
+    ///
+    /// # Errors
+    /// When it is in a home directory that is not known.
+    pub(crate) fn path_in_url(&self, parameter: &str, path: String) -> Result<String, ConnectError> {
+        let refused =
+            |why| Err(ConnectError::configuration(format!("{parameter} in the URL is `{path}`: {why}")));
+        let (dir, rest) = match (path.strip_prefix('~'), self.home.as_deref()) {
+            (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => {
+                (home, rest.trim_start_matches('/'))
+            }
+            (Some(rest), None) if rest.is_empty() || rest.starts_with('/') => {
+                return refused("HOME is not set; write the whole path");
+            }
+            (Some(_), _) => {
+                return refused("write the whole path; ~/ is your own home, and no other is known");
+            }
+            (None, _) => (self.url_dir.as_path(), path.as_str()),
+        };
         // Settings are text. If the directory is not, the path stays relative.
-        match self.url_dir.join(&path).into_os_string().into_string() {
-            Ok(joined) if !path.is_empty() => joined,
-            _ => path,
+        match dir.join(rest).into_os_string().into_string() {
+            Ok(joined) if !path.is_empty() => Ok(joined),
+            _ => Ok(path),
         }
     }
 

@@ -48,4 +48,5 @@ pub use self::environment::Environment;
 #[doc(hidden)]
 pub use self::fuzzing::server_bytes;
 pub use self::host_attempt::ConnectionTask;
+pub use self::url::url_without_passwords;
 pub use self::wire_fault::server_fault;

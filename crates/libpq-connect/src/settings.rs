@@ -52,7 +52,10 @@ impl Settings {
         let mut settings = Self { values: BTreeMap::new() };
         // Within a URL the last value counts, elsewhere the first.
         for (parameter, value) in url {
-            let value = if is_path(parameter.name, &value) { environment.path_in_url(value) } else { value };
+            let value = match is_path(parameter.name, &value) {
+                true => environment.path_in_url(parameter.name, value)?,
+                false => value,
+            };
             settings.values.insert(parameter.name, (value, SettingOrigin::Url));
         }
         settings.add_service(environment)?;

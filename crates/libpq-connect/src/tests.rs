@@ -215,6 +215,19 @@ fn paths_in_a_url_are_relative_to_its_directory_and_those_in_variables_are_not()
 }
 
 #[test]
+fn a_path_in_a_url_may_start_from_the_home_directory() {
+    let home = TestHome::new().file("pass", "*:*:*:*:at home\n", 0o600);
+    let parse = |url: &str| {
+        let environment = Environment::from_variables(home.dir.path(), &[]).with_url_dir("elsewhere");
+        ConnectOptions::parse(url, &environment)
+    };
+    let options = parse("postgres://u@h/d?passfile=~/pass").unwrap();
+    assert_eq!(password_for_first_host(&options).unwrap(), "at home");
+    let error = parse("postgres://u@h/d?passfile=~other/pass").err().unwrap().to_string();
+    assert!(error.contains("passfile in the URL is `~other/pass`: write the whole path"), "{error}");
+}
+
+#[test]
 fn password_files_can_be_named_and_call_default_socket_directories_localhost() {
     let text = "localhost:5432:d:u:local\n/run/pg:5432:d:u:there\n";
     let mut home = TestHome::new().file("pass", text, 0o600);

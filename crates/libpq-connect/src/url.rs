@@ -31,6 +31,27 @@ pub(crate) fn read(url: &str) -> Result<UrlParameters, ConnectError> {
     Ok(given)
 }
 
+/// Returns the URL without the passwords in it, those of certificates' keys included: what may be written down.
+///
+/// # Errors
+/// When it is not such a URL, so that it can't be told what in it is a password.
+pub fn url_without_passwords(url: &str) -> Result<String, ConnectError> {
+    read(url)?;
+    let (credentials, rest) = split_credentials(without_scheme(url)?);
+    let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = credentials.split_once(':').map_or(credentials, |(user, _)| user);
+    let scheme = url.split_once("//").map_or("", |(scheme, _)| scheme);
+    let at = if user.is_empty() { "" } else { "@" };
+    let is_password = |pair: &&str| {
+        let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
+        decode(name, "a parameter's name")
+            .is_ok_and(|name| ["password", "sslpassword"].contains(&name.as_str()))
+    };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.is_empty() && !is_password(pair)).collect();
+    let query = if kept.is_empty() { String::new() } else { format!("?{}", kept.join("&")) };
+    Ok(format!("{scheme}//{user}{at}{authority}{query}"))
+}
+
 fn without_scheme(url: &str) -> Result<&str, ConnectError> {
     let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
     rest.ok_or_else(|| {
@@ -145,6 +166,22 @@ mod tests {
     fn assert_reads(url: &str, wanted: &[(&str, &str)]) {
         let wanted: Vec<_> = wanted.iter().map(|&(name, value)| (name, value.to_owned())).collect();
         assert_eq!(pairs(url), wanted, "{url}");
+    }
+
+    #[test]
+    fn what_is_written_down_has_no_password() {
+        let cases = [
+            ("postgres://h/d", "postgres://h/d"),
+            ("postgresql://u:p%2Fw@h:5433/d?sslmode=require", "postgresql://u@h:5433/d?sslmode=require"),
+            ("postgres://u:a?b@h/d", "postgres://u@h/d"),
+            ("postgres://:pw@h/d", "postgres://h/d"),
+            ("postgres://u@h/d?password=x&host=/run&sslpassword=y", "postgres://u@h/d?host=/run"),
+            ("postgres://u@h/d?pass%77ord=x", "postgres://u@h/d"),
+            ("postgres://u:pa/ss@h/d", ""),
+        ];
+        for (url, wanted) in cases {
+            assert_eq!(url_without_passwords(url).unwrap_or_default(), wanted, "{url}");
+        }
     }
 
     #[test]

@@ -30,6 +30,12 @@ pub(crate) fn file_key(path: &Path, entry: Option<&str>, given: Option<&str>) ->
     found.ok_or_else(|| ImportError::NoKey { path: path.to_path_buf() })
 }
 
+/// The key that a path says, by a directory or by the file's name; none where it says none.
+#[must_use]
+pub fn key_of_path(path: &Path) -> Option<String> {
+    file_key(path, None, None).ok()
+}
+
 /// Checks the key of the option.
 pub(crate) fn check_given_key(key: &str) -> Result<(), ImportError> {
     check_key(key).map_err(|why| ImportError::Key { origin: "--key".to_owned(), why: why.to_string() })

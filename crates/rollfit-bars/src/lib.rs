@@ -1,6 +1,7 @@
 //! Turns vendors' files into validated one-minute bars per key, before any store sees them.
 //!
 //! [`InputFiles`] finds the files of a command; [`read_file`] reads one file into a [`BarFile`]: bars sorted by instant, each instant once, every dropped row counted.
+//! [`recognized_format`] says which format a file looks like.
 //! [`merge()`] joins the files of one command into one [`KeyBars`] per key, which still knows the file and line of every bar.
 //! What becomes of them in a store is the business of [`rollfit_job::import`].
 //!
@@ -55,10 +56,12 @@ mod time;
 
 pub use bar_file::{BarFile, read_file, read_files};
 pub use error::{DropCause, EpochUnit, FileLine, ImportError, LocalFault, NumberKind, RowFault, RowUnit};
+pub use file_key::key_of_path;
 pub use formats::Format;
 pub use input_files::{InputFiles, PassedOver};
 pub use merge::{KeyBars, MergeReport, merge};
 pub use read_options::ReadOptions;
+pub use readers::recognized_format;
 pub use rows::file_report::FileReport;
 pub use rows::lines::Lines;
 pub use table::column_options::{ColumnOptions, OtherColumns};

@@ -7,12 +7,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use rollfit_bars::{Format, Zone};
 use rollfit_job::config::Workers;
 use rollfit_job::month::Month;
-use rollfit_job::partition::Selector;
 use rollfit_job::runners::Shard;
+use rollfit_job::selector::Selector;
 use rollfit_job::state::State;
 
+use crate::allow_skipped::AllowSkipped;
 use crate::max_lag::MaxLag;
 use crate::poll_interval::PollInterval;
+use crate::selection_arguments::{MonthArguments, SELECTOR, SelectionArguments};
 
 /// Exact rolling-regression features over partitioned time series.
 #[derive(Debug, Parser)]
@@ -24,9 +26,15 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 some partitions failed, verify or compare found a difference, or doctor \
-    found a problem; 2 wrong usage or configuration; 3 store unreachable; 4 nothing failed, but partitions were skipped, or \
-    verify or compare found some without features; 130 interrupted. Those of check are in its help.";
+const EXIT_CODES: &str = "Exit codes:
+  0    Done; months without a row in any series included
+  1    Some partitions failed, verify or compare found a difference, or doctor found a problem
+  2    Wrong usage or configuration, such as a directory that does not exist
+  3    Store unreachable, or without a free session
+  4    Nothing failed, but partitions were skipped, or verify or compare found some without features
+       (0 with --allow-skipped)
+  130  Interrupted
+Those of check are in its help.";
 
 /// The options of every command.
 #[derive(Debug, Args)]
@@ -34,9 +42,12 @@ pub(crate) struct GlobalArguments {
     /// Print data as JSON
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Print warnings and errors only, no progress
+    /// Print nothing if all went well; warnings, errors and data that was asked for (plan, status, --json ...) are printed
     #[arg(long, short, global = true)]
     pub(crate) quiet: bool,
+    /// Also log partitions with nothing to do
+    #[arg(long, short, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
     /// Format of progress and messages on stderr
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
@@ -44,9 +55,9 @@ pub(crate) struct GlobalArguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people: a bar on a terminal, plain lines elsewhere
+    /// For people: a bar on a terminal, lines with time (UTC) and level elsewhere
     Text,
-    /// One JSON object per line, with run id, partition, stage and attempt
+    /// One JSON object per line, with run id, partition, stage and attempt; partitions with nothing to do included
     Json,
 }
 
@@ -54,8 +65,8 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Generate sample bars, import them, compute features and verify them, all in seconds
     Demo(DemoArguments),
-    /// Write a commented rollfit.toml
-    Init(ConfigArguments),
+    /// Look at a store or at bar files, and write a rollfit.toml for them
+    Init(InitArguments),
     /// Import bar files into the source tables of a store
     Import(ImportArguments),
     /// Check stores, tables and permissions (read-only)
@@ -63,11 +74,13 @@ pub(crate) enum Command {
     /// Print the SQL that creates the tables a run needs and that are missing; executes nothing
     Schema(SchemaArguments),
     /// Show the state of each partition and what a run would write (read-only)
-    Plan(SelectArguments),
+    Plan(PlanArguments),
     /// Compute and store the features of every partition that is missing or whose source has changed
     Run(RunArguments),
     /// Show the progress of a running job, or the result of the last run
     Status(StatusArguments),
+    /// List the runs that left a record, the newest first
+    Runs(RunsArguments),
     /// Explain what limited a run and estimate what each fix would gain
     Analyze(AnalyzeArguments),
     /// Check that stored features are bit for bit what the source gives (read-only)
@@ -77,14 +90,35 @@ pub(crate) enum Command {
     /// Recompute features and compare them with what is stored (read-only)
     Compare(CompareArguments),
     /// Adopt partitions of another program, or of an earlier definition, if every row matches
-    Adopt(SelectArguments),
+    Adopt(AdoptArguments),
     /// Remove the features and receipts of partitions
+    ///
+    /// On a terminal it shows what would go and asks. Elsewhere nobody is asked: partitions named as KEY:YYYY-MM are removed, and
+    /// anything wider needs --yes. Each partition goes in one commit, and sources stay as they are; `rollfit run` writes it again.
     ///
     /// With layout = "fits", views that show nothing but such a partition are dropped too. Where views or other objects depend on one,
     /// nothing is removed.
     Drop(DropArguments),
     /// List the metrics, or print SQL functions that compute them from stored fits
     Metrics(MetricsArguments),
+    /// Print the completions of a shell
+    Completions(CompletionsArguments),
+    /// Print the manual page, or write those of all commands
+    Man(ManArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArguments {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArguments {
+    /// Write the pages of all commands into this directory, a file each
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -106,20 +140,43 @@ pub(crate) enum SqlDialect {
     DuckDb,
 }
 
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConfigArguments {
-    /// Configuration file
-    #[arg(long, env = "ROLLFIT_CONFIG", default_value = "rollfit.toml", value_name = "FILE")]
-    pub(crate) config: PathBuf,
+    /// Configuration file [default: the nearest rollfit.toml, in the working directory or above it]
+    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    #[command(flatten)]
+    pub(crate) config: ConfigArguments,
+    /// Only these source tables: names, or patterns such as m1_{key}
+    #[arg(long = "table", value_name = "TABLE")]
+    pub(crate) tables: Vec<String>,
+    /// Schema of the tables in PostgreSQL; without it, the first of the search path
+    #[arg(long, value_name = "NAME")]
+    pub(crate) schema: Option<String>,
+    /// Command that prints the password for PostgreSQL
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) password_command: Option<String>,
+    /// Print the configuration instead of writing it
+    #[arg(long)]
+    pub(crate) stdout: bool,
+    /// Write the template with every setting, without looking at anything
+    #[arg(long, conflicts_with_all = ["sources", "tables", "schema", "password_command"])]
+    pub(crate) template: bool,
+    /// Store (parquet:DIR or postgres://user@host/db), its directory, or bar files; without any, the working directory
+    #[arg(value_name = "STORE|PATH")]
+    pub(crate) sources: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SelectArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Only these partitions
-    #[arg(long, value_name = "KEY[:YYYY-MM]")]
-    pub(crate) only: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
     /// Partitions processed at once: `auto`, a number, or a range such as 2..16
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) workers: Option<Workers>,
@@ -129,26 +186,39 @@ pub(crate) struct SelectArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) select: SelectArguments,
+    /// Plan for a run that replaces partitions in this state: definition-changed, foreign or shrunk
+    #[arg(long, value_name = "STATE")]
+    pub(crate) replace: Vec<State>,
+    /// Plan for a run that rewrites partitions that are done
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// List every partition, also those that are done
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Only these partitions
-    #[arg(long, value_name = "KEY[:YYYY-MM]")]
-    pub(crate) only: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Only these partitions
-    #[arg(long, value_name = "KEY[:YYYY-MM]")]
-    pub(crate) only: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
     /// Also print the tables of the N months after the last one of each key
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MONTHS_AHEAD_MAX))]
     pub(crate) months_ahead: u16,
     /// Print the transaction that moves the views of `views_schema` in the place of the deployed tables, and its reverse
-    #[arg(long, conflicts_with_all = ["only", "months_ahead"])]
+    #[arg(long, conflicts_with_all = ["only", "from", "to", "months_ahead"])]
     pub(crate) switch: bool,
     /// With --switch, print the reverse alone: what takes the switch back
     #[arg(long, requires = "switch")]
@@ -165,9 +235,11 @@ pub(crate) struct RunArguments {
     /// Also replace partitions in this state: definition-changed, foreign or shrunk
     #[arg(long, value_name = "STATE")]
     pub(crate) replace: Vec<State>,
-    /// Also rewrite partitions that are done
+    /// Also rewrite partitions that are done, each time anew; --only narrows it
     #[arg(long)]
     pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) allow_skipped: AllowSkipped,
     /// Stop after the own shard; do not help other shards
     #[arg(long)]
     pub(crate) no_help: bool,
@@ -194,7 +266,7 @@ pub(crate) struct StatusArguments {
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
     /// Only runs of this configuration
-    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Show all runners on all machines and the whole job's progress, from the store
     #[arg(long, conflicts_with = "run")]
@@ -205,12 +277,22 @@ pub(crate) struct StatusArguments {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct RunsArguments {
+    /// Only runs of this configuration
+    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// List all of them, not only the newest 20
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct AnalyzeArguments {
-    /// A run's name, a prefix of it, or the file of its record; several of one job are analyzed together; without any, the newest run
+    /// A run's name, a prefix of it, or the file of its record; several of one job are analyzed together; without any, the newest run that wrote something
     #[arg(value_name = "RUN")]
     pub(crate) runs: Vec<String>,
     /// Only runs of this configuration
-    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print Markdown, to paste into an issue
     #[arg(long, conflicts_with = "json")]
@@ -233,6 +315,8 @@ pub(crate) struct VerifyArguments {
     /// Check only row counts and checksums against the receipts
     #[arg(long)]
     pub(crate) quick: bool,
+    #[command(flatten)]
+    pub(crate) allow_skipped: AllowSkipped,
 }
 
 #[derive(Debug, Args)]
@@ -242,6 +326,16 @@ pub(crate) struct CompareArguments {
     /// Compare only N rows of each partition, evenly spread; rows on one side only are always counted
     #[arg(long, value_name = "N")]
     pub(crate) sample: Option<usize>,
+    #[command(flatten)]
+    pub(crate) allow_skipped: AllowSkipped,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArguments {
+    #[command(flatten)]
+    pub(crate) select: SelectArguments,
+    #[command(flatten)]
+    pub(crate) allow_skipped: AllowSkipped,
 }
 
 #[derive(Debug, Args)]
@@ -249,9 +343,8 @@ pub(crate) struct CompareArguments {
 pub(crate) struct CheckArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Only these partitions
-    #[arg(long, value_name = "KEY[:YYYY-MM]")]
-    pub(crate) only: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArguments,
     /// How late features may be, such as 5m or 2h, closed hours not counted; without it, max_lag_s in [check]
     #[arg(long, value_name = "TIME")]
     pub(crate) max_lag: Option<MaxLag>,
@@ -270,9 +363,17 @@ const CHECK_EXIT_CODES: &str = "Exit codes of check: 0 OK; 1 warnings; 2 problem
 pub(crate) struct DropArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
-    /// Partitions to remove
-    #[arg(required = true, value_name = "KEY:YYYY-MM")]
+    /// Partitions to remove, as --only of other commands takes them: eurusd:2017-01, 'eur*', eurusd:2017-03..2017-06, :2017-03..
+    #[arg(required_unless_present_any = ["from", "to"], value_name = SELECTOR, value_delimiter = ',')]
     pub(crate) partitions: Vec<Selector>,
+    #[command(flatten)]
+    pub(crate) months: MonthArguments,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Show what would go, and remove nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 #[derive(Debug, Args)]

@@ -13,13 +13,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use rollfit_job::foreign;
 use rollfit_job::record::Header;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::warn_once::say_warnings_again;
 
-use crate::args::{Arguments, Command, GlobalArguments, LogFormat, RunArguments};
+use crate::args::{Command, GlobalArguments, LogFormat, RunArguments};
+use crate::command_line;
 use crate::commands::run::{given_shard, run_embedded};
 use crate::exit::{Exit, Failure};
 use crate::live::Live;
@@ -124,7 +124,7 @@ impl EmbeddedRun {
     pub fn parse(options: &[OsString]) -> Result<Self, Failure> {
         let typed =
             ["rollfit", "run"].into_iter().map(OsStr::new).chain(options.iter().map(OsString::as_os_str));
-        let parsed = Arguments::try_parse_from(typed).map_err(|refused| refusal(&refused))?;
+        let parsed = command_line::parse(typed).map_err(|refused| refusal(&refused))?;
         match parsed.command {
             Command::Run(arguments) if !arguments.follow => Ok(Self { arguments }),
             _ => Err(Failure::usage(
@@ -217,7 +217,8 @@ impl JobThread {
     }
 
     fn start_reporters(&self, header: Header) -> Result<RunReporters, Failure> {
-        let global = GlobalArguments { json: false, quiet: true, log_format: LogFormat::Text };
+        let global =
+            GlobalArguments { json: false, quiet: true, verbose: false, log_format: LogFormat::Text };
         let reporters = RunReporters::start(&global, &self.arguments, header.clone())?;
         // Nobody hears it where the caller has left.
         let _ = self.told.send(Told::Begun(Box::new(header)));

@@ -87,13 +87,6 @@ impl Failure {
         Self { may_pass: true, ..Self::failed(message) }
     }
 
-    /// The same without these words of a command line, which nobody has typed.
-    #[must_use]
-    pub(crate) fn without(mut self, words: &str) -> Self {
-        self.lines.iter_mut().for_each(|line| *line = line.replace(words, ""));
-        self
-    }
-
     pub(crate) fn skipped(message: impl std::fmt::Display) -> Self {
         Self::new(Exit::Skipped, &message.to_string())
     }

@@ -6,7 +6,7 @@
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::collections::VecDeque;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -20,6 +20,8 @@ use tracing_subscriber::fmt::format::{DefaultFields, Format, Full};
 use tracing_subscriber::fmt::{MakeWriter, SubscriberBuilder};
 
 use crate::args::{GlobalArguments, LogFormat};
+use crate::screen::Screen;
+use crate::style;
 
 /// The bar on the terminal, once there is one.
 static BAR: OnceLock<ProgressBar> = OnceLock::new();
@@ -27,6 +29,12 @@ static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 /// A message with its causes.
 const LINE_CHARS_MAX: usize = 4 * foreign::MESSAGE_CHARS_MAX;
 static RUN: OnceLock<String> = OnceLock::new();
+/// Whether partitions with nothing to do are told.
+static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
+/// Whether lines of text begin with time and level: whoever reads them later did not see them come.
+static IS_STAMPED: AtomicBool = AtomicBool::new(false);
+/// The target of the lines of an error after its first.
+const NOTE: &str = concat!(env!("CARGO_CRATE_NAME"), "::note");
 
 /// Whether messages are kept for the program around this library.
 static IS_KEEPING: AtomicBool = AtomicBool::new(false);
@@ -44,7 +52,7 @@ pub struct LogMessage {
 }
 
 /// Keeps messages from now on. Nothing of this is seen outside of this library.
-pub(crate) fn keep_messages() {
+pub fn keep_messages() {
     if !IS_KEEPING.swap(true, Ordering::Relaxed) {
         // Fails where it was done before.
         let _ = text_subscriber(LevelFilter::INFO).try_init();
@@ -52,12 +60,11 @@ pub(crate) fn keep_messages() {
 }
 
 /// The messages kept since the last call, in order.
-pub(crate) fn take_messages() -> VecDeque<LogMessage> {
+pub fn take_messages() -> VecDeque<LogMessage> {
     std::mem::take(&mut *lock(&KEPT))
 }
 
 fn keep(is_warning: bool, text: &str) {
-    let text = if is_warning { text.strip_prefix("warning: ").unwrap_or(text) } else { text };
     let text = foreign::printable(text, LINE_CHARS_MAX).into_owned();
     let mut kept = lock(&KEPT);
     kept.push_back(LogMessage { is_warning, text });
@@ -71,6 +78,8 @@ pub(crate) fn start(arguments: &GlobalArguments) {
     let level = if arguments.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let _ = FORMAT.set(arguments.log_format);
     IS_KEEPING.store(false, Ordering::Relaxed);
+    IS_VERBOSE.store(arguments.verbose, Ordering::Relaxed);
+    IS_STAMPED.store(!std::io::stderr().is_terminal(), Ordering::Relaxed);
     // Fails only in a process that did something else before.
     let _ = match arguments.log_format {
         LogFormat::Json => {
@@ -82,7 +91,7 @@ pub(crate) fn start(arguments: &GlobalArguments) {
 }
 
 fn subscriber(level: LevelFilter) -> SubscriberBuilder<DefaultFields, Format, LevelFilter, AboveTheBar> {
-    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveTheBar::default());
+    let builder = tracing_subscriber::fmt().with_max_level(level).with_writer(AboveTheBar::NONE);
     builder.with_target(false).log_internal_errors(false)
 }
 
@@ -95,6 +104,14 @@ fn text_subscriber(
 /// Shows messages above `bar` from now on.
 pub(crate) fn write_above(bar: &ProgressBar) {
     let _ = BAR.set(bar.clone());
+}
+
+/// Takes the bar away for good: the process is about to end.
+pub(crate) fn end_bar() {
+    Screen::end_all();
+    if let Some(bar) = BAR.get() {
+        bar.finish_and_clear();
+    }
 }
 
 /// The name of this run in logs: its start time and its process id.
@@ -134,7 +151,19 @@ pub(crate) fn warn(message: &str) {
     if is_json() {
         tracing::warn!(run = run_id(), partition = "", stage = "", attempt = 0, "{message}");
     } else {
-        tracing::warn!("warning: {message}");
+        tracing::warn!("{message}");
+    }
+}
+
+/// Whether partitions with nothing to do are told: where the user wants it, and to programs, which count on every one.
+pub(crate) fn tells_nothing_to_do() -> bool {
+    is_json() || IS_VERBOSE.load(Ordering::Relaxed)
+}
+
+/// Logs that there is nothing to do about a partition, where that is told.
+pub(crate) fn nothing_to_do(partition: &Partition, stage: &str, message: &str) {
+    if tells_nothing_to_do() {
+        about(partition, stage, false, message);
     }
 }
 
@@ -180,8 +209,11 @@ pub(crate) fn error(lines: &[String]) {
         return;
     }
     for (at, line) in lines.iter().enumerate() {
-        let label = if at == 0 { "error: " } else { "" };
-        tracing::error!("{label}{line}");
+        if at == 0 {
+            tracing::error!("{line}");
+        } else {
+            tracing::error!(target: NOTE, "{line}");
+        }
     }
 }
 
@@ -198,25 +230,40 @@ pub(crate) fn write_panics() {
     }));
 }
 
-/// Writes messages; those of stores say neither that they are warnings nor of which run.
-#[derive(Clone, Copy, Default)]
+/// Writes messages; those of stores don't say of which run.
+#[derive(Clone, Copy)]
 struct AboveTheBar {
-    is_warning: bool,
-    is_unmarked_warning: bool,
+    level: Level,
+    is_note: bool,
     is_without_run: bool,
 }
 
 impl AboveTheBar {
-    /// A message of a store, marked as messages of commands are.
+    /// Of no message yet.
+    const NONE: Self = Self { level: Level::INFO, is_note: false, is_without_run: false };
+
+    /// A message as a line: of a JSON line all fields are there; text begins with what it is.
     fn mark(self, text: &str) -> String {
-        let fields = text.strip_suffix('}').filter(|_| is_json() && self.is_without_run);
-        match fields {
-            Some(fields) => {
+        match text.strip_suffix('}').filter(|_| self.is_without_run) {
+            Some(fields) if is_json() => {
                 let run = run_id();
                 format!(r#"{fields},"run":"{run}","partition":"","stage":"","attempt":0}}"#)
             }
-            None if self.is_unmarked_warning && !is_json() => format!("warning: {text}"),
-            None => text.to_owned(),
+            _ if is_json() => text.to_owned(),
+            _ if IS_STAMPED.load(Ordering::Relaxed) => {
+                let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+                format!("{time} {}: {text}", self.word())
+            }
+            _ if self.level > Level::WARN || self.is_note => text.to_owned(),
+            _ => format!("{}: {text}", self.word()),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self.level {
+            Level::ERROR => "error",
+            Level::WARN => "warning",
+            _ => "info",
         }
     }
 }
@@ -229,10 +276,9 @@ impl<'a> MakeWriter<'a> for AboveTheBar {
     }
 
     fn make_writer_for(&'a self, message: &Metadata<'_>) -> Self {
-        let is_of_command = message.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
         Self {
-            is_warning: *message.level() <= Level::WARN,
-            is_unmarked_warning: *message.level() == Level::WARN && !is_of_command,
+            level: *message.level(),
+            is_note: message.target() == NOTE,
             is_without_run: message.fields().field("run").is_none(),
         }
     }
@@ -244,11 +290,12 @@ impl Write for AboveTheBar {
         let text = String::from_utf8_lossy(message);
         let text = text.strip_suffix('\n').unwrap_or(&text);
         if IS_KEEPING.load(Ordering::Relaxed) {
-            keep(self.is_warning, text);
+            keep(self.level <= Level::WARN, text);
             return Ok(message.len());
         }
         let text = self.mark(text);
-        let line = if is_json() { foreign::json(&text) } else { foreign::printable(&text, LINE_CHARS_MAX) };
+        let printable = foreign::printable(&text, LINE_CHARS_MAX);
+        let line = if is_json() { foreign::json(&text) } else { style::message(&printable) };
         let write = || {
             let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
         };

@@ -2,25 +2,26 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rollfit_job::Job;
 use rollfit_job::config::{CONFIG_BYTES_MAX, ConfigError, JobConfig, StoreConfig, Workers};
 use rollfit_job::partition::Partition;
-use rollfit_job::partition::Selector;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{Purpose, Sink, Source};
 use rollfit_job::watch::Machine;
 
 use crate::args::{ConfigArguments, SelectArguments};
+use crate::config_path::ConfigPath;
 use crate::exit::Failure;
 use crate::given_shard::GivenShard;
 use crate::paths::dir_of_config;
 use crate::share::Share;
 use crate::stores::{self, Stores};
-use crate::{logging, machine};
+use crate::{environment, logging, machine};
 
 /// Reads the configuration and the environment.
 pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> {
@@ -41,10 +42,12 @@ fn parse_config<T>(
     sections: &[&str],
     parse: impl FnOnce(&Path, &str, Variables) -> Result<T, ConfigError>,
 ) -> Result<T, Failure> {
-    let path = &arguments.config;
+    environment::check()?;
+    let found = ConfigPath::find(arguments.config.as_deref())?;
+    let path = &found.path;
     // Found first: the configuration may be a pipe, which is gone after reading.
     let dir = dir_of_config(path);
-    let text = read_config(path, sections)?;
+    let text = read_config(&found, sections)?;
     let variables =
         std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
     parse(&dir, &text, variables.collect())
@@ -52,7 +55,8 @@ fn parse_config<T>(
 }
 
 /// The text of the configuration. It may be missing if the environment names the store.
-fn read_config(path: &Path, sections: &[&str]) -> Result<String, Failure> {
+fn read_config(found: &ConfigPath, sections: &[&str]) -> Result<String, Failure> {
+    let path = &found.path;
     let in_environment = || {
         let is_set = |section: &&str| std::env::var_os(format!("ROLLFIT_{section}__URL")).is_some();
         sections.iter().any(is_set)
@@ -63,10 +67,7 @@ fn read_config(path: &Path, sections: &[&str]) -> Result<String, Failure> {
         }
         Ok(text) => Ok(text),
         Err(error) if error.kind() == ErrorKind::NotFound && in_environment() => Ok(String::new()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Err(Failure::usage(format!(
-            "configuration {} does not exist; `rollfit init` writes one, --config names another",
-            path.display()
-        ))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(found.missing()),
         Err(error) => {
             Err(Failure::usage(format!("cannot read the configuration {}: {error}", path.display())))
         }
@@ -89,7 +90,7 @@ pub(crate) fn planned(
     config: &JobConfig,
     source: &dyn Source,
     sink: &dyn Sink,
-    only: &[Selector],
+    only: &Selection,
 ) -> Result<Vec<Partition>, PlanError> {
     patiently(|| match partitions(config, source, sink, only) {
         Err(PlanError::Store(error)) => Err(error),
@@ -104,10 +105,13 @@ pub(crate) struct OpenJob {
     pub(crate) sink: Arc<dyn Sink>,
     /// Those selected, of all shards until [`OpenJob::of_own_share`].
     pub(crate) partitions: Vec<Partition>,
+    pub(crate) selection: Selection,
     /// The share that is this machine's; none where it has the whole job.
     pub(crate) share: Option<Share>,
     workers: Workers,
     pub(crate) machine: Arc<dyn Machine>,
+    /// Where the configuration is.
+    pub(crate) config_path: PathBuf,
 }
 
 impl OpenJob {
@@ -145,9 +149,11 @@ impl OpenJob {
         given: Option<&GivenShard>,
         purpose: Purpose,
     ) -> Result<Self, Failure> {
+        let selection = arguments.selection.selection()?;
         // Before the stores are opened: its first sample covers the time since then.
         let machine = machine::here();
         let mut config = config(&arguments.config)?;
+        let config_path = ConfigPath::find(arguments.config.config.as_deref())?.path;
         // The stores name their sessions after it.
         config.run.shard = given.and_then(GivenShard::share);
         let stores = Stores::open(&config, purpose)?;
@@ -155,9 +161,10 @@ impl OpenJob {
         if let Some(device) = sink.device() {
             machine.watch_device(device);
         }
-        let partitions = planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
+        let partitions = planned(&config, source.as_ref(), sink.as_ref(), &selection)?;
         let workers = arguments.workers.unwrap_or(config.run.workers);
-        let mut job = Self { config, source, sink, partitions, share: None, workers, machine };
+        let mut job =
+            Self { config, source, sink, partitions, selection, share: None, workers, machine, config_path };
         if let Some(given) = given {
             job.tell_share(given, stores.only_here());
         }

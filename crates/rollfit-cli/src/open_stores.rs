@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use rollfit_job::Job;
 use rollfit_job::config::{JobConfig, Keys};
-use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::runners::Shard;
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{Purpose, Sink, Source};
 use rollfit_job::watch::Machine;
 
 use crate::args::ConfigArguments;
+use crate::config_path::ConfigPath;
 use crate::exit::Failure;
 use crate::machine;
 use crate::open::{self, planned};
@@ -30,9 +32,16 @@ pub struct OpenStores {
 }
 
 impl OpenStores {
-    /// The configuration that the command takes where none is named.
-    pub fn usual_config() -> PathBuf {
-        std::env::var_os("ROLLFIT_CONFIG").map_or_else(|| PathBuf::from("rollfit.toml"), PathBuf::from)
+    /// The configuration that the command takes where none is named: that of `ROLLFIT_CONFIG`, or the nearest `rollfit.toml` in the working
+    /// directory or above it.
+    ///
+    /// # Errors
+    /// When the nearest one is another user's.
+    pub fn usual_config() -> Result<PathBuf, Failure> {
+        match std::env::var_os("ROLLFIT_CONFIG") {
+            Some(named) => Ok(PathBuf::from(named)),
+            None => Ok(ConfigPath::find(None)?.path),
+        }
     }
 
     /// Reads the configuration, with `ROLLFIT_` variables of the environment, and opens its stores. A standby will do.
@@ -58,7 +67,7 @@ impl OpenStores {
     fn open_for(config: PathBuf, purpose: Purpose) -> Result<Self, Failure> {
         let config = std::path::absolute(config)
             .map_err(|error| Failure::usage(format!("cannot find the configuration: {error}")))?;
-        let config = open::config(&ConfigArguments { config })?;
+        let config = open::config(&ConfigArguments { config: Some(config) })?;
         let stores = Stores::open(&config, purpose)?;
         let (source, sink) = (stores.source(), stores.sink());
         Ok(Self { config, source, sink, machine: machine::here() })
@@ -68,9 +77,8 @@ impl OpenStores {
     ///
     /// # Errors
     /// Where there is no plan, or `only` selects none.
-    pub fn partitions(&self, only: &[Selector], shard: Option<Shard>) -> Result<Vec<Partition>, Failure> {
-        let planned = planned(&self.config, self.source.as_ref(), self.sink.as_ref(), only);
-        let mut partitions = planned.map_err(Failure::from).map_err(|failure| failure.without("--only "))?;
+    pub fn partitions(&self, only: &Selection, shard: Option<Shard>) -> Result<Vec<Partition>, Failure> {
+        let mut partitions = planned(&self.config, self.source.as_ref(), self.sink.as_ref(), only)?;
         if let Some(shard) = shard {
             partitions.retain(|partition| shard.owns(&self.sink.output(partition)));
         }
@@ -80,11 +88,11 @@ impl OpenStores {
     /// The partition that a caller means, if the job has it.
     pub(crate) fn partition(&self, partition: &TaskPartition) -> Result<Partition, Failure> {
         match partition {
-            TaskPartition::Named(selector) if selector.month.is_none() => Err(Failure::usage(format!(
-                "`{selector}` is a key; name one partition of it, such as \"{selector}:2017-01\""
+            TaskPartition::Named(selector) if selector.partition().is_none() => Err(Failure::usage(format!(
+                "`{selector}` is not one partition; name its key and its month, such as \"eurusd:2017-01\""
             ))),
             TaskPartition::Named(selector) => {
-                let found = self.partitions(std::slice::from_ref(selector), None)?;
+                let found = self.partitions(&Selection::from_iter([selector.clone()]), None)?;
                 found
                     .into_iter()
                     .next()

@@ -4,7 +4,10 @@ use std::io::{self, Write};
 
 use rollfit_job::foreign;
 
+use crate::args::GlobalArguments;
+use crate::exit::Exit;
 use crate::format::plural;
+use crate::style;
 
 /// The most entries of a list that are printed for people. `--json` has them all.
 pub(crate) const ENTRIES_MAX: usize = 1000;
@@ -26,12 +29,17 @@ pub(crate) fn line(text: &str) -> io::Result<()> {
     let body = text.trim_start_matches('\n');
     let (before, body) = (&text[..text.len() - body.len()], body.trim_end_matches('\n'));
     let after = &text[before.len() + body.len()..];
-    write(&format!("{before}{}{after}", foreign::printable(body, usize::MAX)))
+    write(&style::line(&format!("{before}{}{after}", foreign::printable(body, usize::MAX))))
 }
 
 /// Prints lines that rollfit made itself.
 pub(crate) fn lines(text: &str) -> io::Result<()> {
     write(&foreign::lines(text))
+}
+
+/// Prints text of our own for other programs, byte by byte.
+pub(crate) fn raw(text: &[u8]) -> io::Result<()> {
+    write_bytes(text)
 }
 
 /// Prints a JSON document, indented.
@@ -49,6 +57,21 @@ pub(crate) fn document<D: serde::Serialize, E: From<io::Error>>(
     if is_json { Ok(json(document)?) } else { print(document) }
 }
 
+/// Prints what a command did, as [`document`]; nothing where all went well and that is all there is to say.
+pub(crate) fn result<D: serde::Serialize, E: From<io::Error>>(
+    global: &GlobalArguments,
+    exit: Exit,
+    result: &D,
+    print: impl FnOnce(&D) -> Result<(), E>,
+) -> Result<(), E> {
+    if is_silent(global, exit) { Ok(()) } else { document(global.json, result, print) }
+}
+
+/// Whether a command that ends like this prints nothing.
+pub(crate) fn is_silent(global: &GlobalArguments, exit: Exit) -> bool {
+    global.quiet && !global.json && exit == Exit::Done
+}
+
 /// Prints a JSON document on one line.
 pub(crate) fn json_line(document: &impl serde::Serialize) -> io::Result<()> {
     let text = serde_json::to_string(document).map_err(io::Error::other)?;
@@ -57,7 +80,13 @@ pub(crate) fn json_line(document: &impl serde::Serialize) -> io::Result<()> {
 
 /// A reader that closed the pipe is not an error, and does not change the exit code.
 fn write(text: &str) -> io::Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
+    write_bytes(format!("{text}\n").as_bytes())
+}
+
+/// As [`write`], without a line break at the end.
+fn write_bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         Err(error) => Err(io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))),
         Ok(()) => Ok(()),
@@ -78,14 +107,19 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
     };
     let widths: Vec<usize> = (0..headings.len()).map(width).collect();
     let mut text = Vec::with_capacity(1 + rows.len());
-    for row in std::iter::once(&headings).chain(&rows) {
+    for (line, row) in std::iter::once(&headings).chain(&rows).enumerate() {
         let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
-            if at + 1 == widths.len() { cell.clone() } else { format!("{cell:<width$}") }
+            let padded = if at + 1 == widths.len() { cell.clone() } else { format!("{cell:<width$}") };
+            match headings[at].as_str() {
+                _ if line == 0 => style::heading(padded),
+                "state" => style::state(padded),
+                _ => padded,
+            }
         });
         text.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
     }
-    // At once: a table may have a row for each of 20,000 partitions. The cells have no line breaks any more.
-    lines(&text.join("\n"))
+    // At once: a table may have a row for each of 20,000 partitions. The cells are safe to print and have no line breaks any more.
+    write(&text.join("\n"))
 }
 
 /// The cells of a row, safe to print; the last may hold a message, the others names.

@@ -9,9 +9,10 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rollfit_job::error_chain;
-use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::partition::Partition;
 use rollfit_job::pending::PendingRows;
 use rollfit_job::run::{Observer, RunOptions, Try, run_one};
+use rollfit_job::selector::Selector;
 use rollfit_job::state::State;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::StoreError;

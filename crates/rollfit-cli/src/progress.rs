@@ -8,6 +8,7 @@ use rollfit_job::record::{Decision, Header, Unavailable};
 use rollfit_job::run::{Outcome, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
 
+use crate::allow_skipped::AllowSkipped;
 use crate::args::GlobalArguments;
 use crate::details::detail_once;
 use crate::format::count;
@@ -19,6 +20,7 @@ use crate::{join_loss, logging, pending_rows};
 /// Shows the progress of a run.
 pub(crate) struct Progress {
     screen: Option<Screen>,
+    allow_skipped: AllowSkipped,
     header: Header,
     /// Those of the run so far: with a shard there are more when it begins to help.
     partitions: AtomicU64,
@@ -26,14 +28,14 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn start(arguments: &GlobalArguments, header: &Header) -> Self {
+    pub(crate) fn start(arguments: &GlobalArguments, allow_skipped: AllowSkipped, header: &Header) -> Self {
         let is_for_screen = !logging::is_json() && !arguments.quiet;
         let screen = is_for_screen.then(Screen::on_stderr).flatten();
         if let Some(screen) = &screen {
             logging::write_above(screen.bar());
         }
         let partitions = AtomicU64::new(header.partitions);
-        Self { screen, header: header.clone(), partitions, ended: AtomicU64::new(0) }
+        Self { screen, allow_skipped, header: header.clone(), partitions, ended: AtomicU64::new(0) }
     }
 
     /// Shows the run as it is now.
@@ -76,6 +78,13 @@ impl Progress {
             let ended = self.ended.load(Ordering::Relaxed);
             let partitions = self.partitions.load(Ordering::Relaxed).max(ended);
             tracing::info!("[{ended}/{partitions}] {partition}: {message}");
+        }
+    }
+
+    /// A partition had nothing to do: told where every one is to be.
+    fn log_idle(&self, at: Try<'_>, stage: &str, message: &str) {
+        if logging::tells_nothing_to_do() {
+            self.log_event(at, stage, false, message);
         }
     }
 
@@ -155,15 +164,16 @@ impl Progress {
                     self.log_event(at, "join", true, &join_loss::sentence(loss));
                 }
             }
-            Outcome::AlreadyDone => self.log_event(at, "done", false, "nothing to do"),
-            Outcome::WrittenByOther => self.log_event(at, "done", false, "another runner has written it"),
+            Outcome::AlreadyDone => self.log_idle(at, "done", "nothing to do"),
+            Outcome::WrittenByOther => self.log_idle(at, "done", "another runner has written it"),
             Outcome::Unchecked => {
-                self.log_event(at, "done", false, "not checked: belongs to another shard and has features");
+                self.log_idle(at, "done", "not checked: belongs to another shard and has features");
             }
-            Outcome::Waiting => self.log_event(at, "waiting", false, "waiting for its first row"),
+            Outcome::Waiting => self.log_idle(at, "waiting", "waiting for its first row"),
+            Outcome::Empty => self.log_idle(at, "empty", "empty: no series has a row"),
             Outcome::LeftAlone(assessment) => {
                 let message = format!("skipped ({}): {}", assessment.state, assessment.cause);
-                self.log_event(at, "left-alone", true, &message);
+                self.log_event(at, "left-alone", !self.allow_skipped.allow_skipped, &message);
             }
             Outcome::Held(holder) => {
                 self.log_event(

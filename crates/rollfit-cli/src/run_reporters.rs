@@ -95,7 +95,7 @@ impl RunReporters {
         state.prune();
         Ok(Self {
             started: Instant::now(),
-            progress: Progress::start(global, &header),
+            progress: Progress::start(global, arguments.allow_skipped, &header),
             recorder,
             metrics,
             trace,
@@ -117,7 +117,7 @@ impl RunReporters {
         self.emit(Event::End(RunEnd { at_ms: millis(took), totals, interrupted: report.interrupted }));
         let helped = report.other_shares.iter().flat_map(|others| &others.helped);
         let found_all_done = report.outcomes.iter().chain(helped).all(|(_, outcome)| {
-            matches!(outcome, Outcome::AlreadyDone | Outcome::Unchecked | Outcome::Waiting)
+            matches!(outcome, Outcome::AlreadyDone | Outcome::Unchecked | Outcome::Waiting | Outcome::Empty)
         });
         // What others wrote meanwhile is told by their records together with this one.
         let was_beside_others = report.other_shares.iter().any(|others| others.written_by_others > 0);

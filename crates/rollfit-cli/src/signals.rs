@@ -16,6 +16,8 @@ use signal_hook::iterator::Signals;
 use crate::exit::Exit;
 use crate::logging;
 
+/// What is said before the process ends without what it waits for.
+const ENDING: &str = "something does not answer; ending without it, uncommitted work is rolled back";
 /// How long a roll back may take before the process ends without it. What is not committed is then rolled back by the
 /// server, or by the next run.
 pub(crate) const ROLLBACK_MAX: Duration = Duration::from_secs(5);
@@ -48,6 +50,11 @@ pub(crate) fn stop_at_first_signal(stop: &StopSignal) -> std::io::Result<()> {
     })
 }
 
+/// Turns the first signal into the end of a command that only shows something, which it takes away without a word.
+pub(crate) fn stop_showing_at_signal(stop: &StopSignal) -> std::io::Result<()> {
+    on_each_signal(stop, |stop, _| stop.abandon())
+}
+
 fn on_each_signal(
     stop: &StopSignal,
     act: impl Fn(&StopSignal, &dyn Fn(&'static str)) + Send + 'static,
@@ -55,13 +62,21 @@ fn on_each_signal(
     let mut signals = Signals::new([SIGINT, SIGTERM])?;
     let (messages, speech) = mpsc::channel::<&'static str>();
     let (stop_heard, stop_watched) = (stop.clone(), stop.clone());
-    spawn("messages", move || speech.iter().for_each(logging::warn))?;
+    spawn("messages", move || speech.iter().for_each(warn))?;
     let say = move |message| {
         let _ = messages.send(message);
     };
     let say_last = say.clone();
     spawn("watchdog", move || end_when_overdue(&stop_watched, &say_last))?;
     spawn("signals", move || signals.forever().for_each(|_| act(&stop_heard, &say)))
+}
+
+/// Logs a warning; the last one on a terminal without a bar.
+fn warn(message: &str) {
+    if message == ENDING {
+        logging::end_bar();
+    }
+    logging::warn(message);
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
@@ -77,7 +92,7 @@ fn end_when_overdue(stop: &StopSignal, say: &dyn Fn(&'static str)) {
         std::thread::sleep(PAUSE);
     }
     std::thread::sleep(ROLLBACK_MAX);
-    say("something does not answer; ending without it, uncommitted work is rolled back");
+    say(ENDING);
     std::thread::sleep(LAST_WORD);
     signal_hook::low_level::exit(Exit::Interrupted as i32);
 }

@@ -110,14 +110,22 @@ impl StateDir {
         paths.filter(move |path| header(path).is_some_and(&is_of_config))
     }
 
-    /// The newest record of a run of `config`, or of any run, but for those of followers.
+    /// The newest record of a run of `config`, or of any run, that has written something or is still running; but for those of followers.
     pub(crate) fn newest(&self, config: Option<&Path>) -> Result<PathBuf, Failure> {
         let is_of_run = |path: &PathBuf| header(path).is_some_and(|header| header.follows.is_none());
-        let newest = self.records_with_config(config).find(is_of_run);
-        newest.ok_or_else(|| {
-            let of = config.map_or(String::new(), |config| format!(" of {}", config.display()));
-            Failure::usage(format!("found no record of a run{of}{}", self.place()))
-        })
+        let mut runs = self.records_with_config(config).filter(is_of_run).peekable();
+        let first = runs.peek().cloned();
+        if let Some(newest) = runs.find(|path| is_running(path) || has_written(path)) {
+            return Ok(newest);
+        }
+        let of = config.map_or(String::new(), |config| format!(" of {}", config.display()));
+        Err(Failure::usage(match first.as_deref().and_then(header) {
+            Some(Header { run, .. }) => format!(
+                "no run{of} has written anything, the newest ({run}) neither; `rollfit status {run}` shows its result, and \
+                 `rollfit analyze {run}` where its time went"
+            ),
+            None => format!("found no record of a run{of}{}", self.place()),
+        }))
     }
 
     /// The record that is meant by a path, a run's name or the beginning of one.
@@ -131,12 +139,22 @@ impl StateDir {
         }
         match runs.iter().filter(|run| run.run.starts_with(name)).collect::<Vec<_>>()[..] {
             [run] => Ok(run.path.clone()),
-            [] => Err(Failure::usage(format!("found no file and no run called `{name}`{}", self.place()))),
+            [] => Err(self.unknown(name, &runs)),
             [first, .., last] => Err(Failure::usage(format!(
                 "several runs start with `{name}`, from {} to {}; write more of the name",
                 last.run, first.run
             ))),
         }
+    }
+
+    /// What to say of a name that no run has.
+    fn unknown(&self, name: &str, runs: &[RunFile]) -> Failure {
+        let nearest = nearest(name, runs).map_or(String::new(), |run| format!("did you mean {}? ", run.run));
+        let name = foreign::name(name);
+        let place = self.place();
+        Failure::usage(format!(
+            "found no file and no run called `{name}`{place}; {nearest}`rollfit runs` lists the runs"
+        ))
     }
 
     /// For messages: where records are looked for.
@@ -188,6 +206,23 @@ impl StateDir {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// The run whose name is most like this one, the newest of several.
+fn nearest<'a>(name: &str, runs: &'a [RunFile]) -> Option<&'a RunFile> {
+    const NAME_BYTES_MAX: usize = 100;
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let likeness = |run: &RunFile| strsim::normalized_damerau_levenshtein(name, &run.run);
+    let runs = runs.iter().rev().filter(|run| likeness(run) > 0.5);
+    runs.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+}
+
+/// Whether the run of a record has written something, as far as that goes. One that cannot be read has: whoever reads it says why.
+fn has_written(path: &Path) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    Record::has_written(BufReader::new(file)).unwrap_or(true)
 }
 
 /// Locks a new record, which others lock for a moment to see whether its run is there. Where the file system has no locks, the

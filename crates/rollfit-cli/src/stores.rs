@@ -54,7 +54,8 @@ impl Stores {
     /// Opens the stores of a job: one where the two are the same.
     pub(crate) fn open(config: &JobConfig, purpose: Purpose) -> Result<Self, Failure> {
         let is_one = config.source == config.sink.store;
-        let source = open(&config.source, config, if is_one { purpose } else { Purpose::Read })?;
+        let of_source = if is_one || purpose == Purpose::Read { purpose } else { Purpose::Source };
+        let source = open(&config.source, config, of_source)?;
         let sink = if is_one { source.clone() } else { open(&config.sink.store, config, purpose)? };
         let series = DerivedSource::wrap(source.clone().source(), &config.series);
         Ok(Self { source, series, sink, is_one })

@@ -29,6 +29,8 @@ pub enum TaskOutcome {
     WrittenByOther,
     /// No row is joined yet.
     Waiting,
+    /// There are no features, and no series has a row.
+    Empty,
     /// It is replaced only where that is asked for.
     Skipped,
 }
@@ -41,6 +43,7 @@ impl TaskOutcome {
             Self::AlreadyDone => "already-done",
             Self::WrittenByOther => "written-by-other",
             Self::Waiting => "waiting",
+            Self::Empty => "empty",
             Self::Skipped => "skipped",
         }
     }
@@ -125,6 +128,7 @@ impl TaskResult {
             Outcome::AlreadyDone => TaskOutcome::AlreadyDone,
             Outcome::WrittenByOther => TaskOutcome::WrittenByOther,
             Outcome::Waiting => TaskOutcome::Waiting,
+            Outcome::Empty => TaskOutcome::Empty,
             Outcome::LeftAlone(assessment) => {
                 (self.state, self.reason) = (Some(assessment.state.name().to_owned()), assessment.cause);
                 TaskOutcome::Skipped
@@ -158,6 +162,7 @@ impl TaskResult {
             TaskOutcome::AlreadyDone => "nothing to do".to_owned(),
             TaskOutcome::WrittenByOther => "another runner has written it".to_owned(),
             TaskOutcome::Waiting => "waiting for its first row".to_owned(),
+            TaskOutcome::Empty => "empty: no series has a row".to_owned(),
             TaskOutcome::Skipped => format!("skipped ({state}): {}", self.reason),
         };
         foreign::printable(&format!("{partition}: {ended}"), usize::MAX).into_owned()
@@ -191,6 +196,7 @@ impl TaskResult {
             TaskOutcome::AlreadyDone => Outcome::AlreadyDone,
             TaskOutcome::WrittenByOther => Outcome::WrittenByOther,
             TaskOutcome::Waiting => Outcome::Waiting,
+            TaskOutcome::Empty => Outcome::Empty,
             TaskOutcome::Skipped => Outcome::LeftAlone(Assessment {
                 state,
                 also: None,

@@ -34,6 +34,7 @@ pub(crate) fn lines(header: &Header, live: &Live, size: ScreenSize) -> Vec<Strin
     if shown < moment.lanes.len() {
         lines.push(format!("and {} more", moment.lanes.len() - shown));
     }
+    lines.truncate(size.rows.max(1));
     lines.iter().map(|line| line.chars().take(size.columns).collect()).collect()
 }
 

@@ -14,6 +14,7 @@ use rollfit_job::import::BarsOptions;
 use rollfit_job::plan::{assess, partitions};
 use rollfit_job::receipt::Receipt;
 use rollfit_job::run::{RunOptions, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{BarsImport, Found, Sink, StoreError};
 use rollfit_job::verify::{Depth, verify};
@@ -100,7 +101,7 @@ fn made() -> &'static Made {
         let config = config();
         import(&scratch);
         let store = ParquetStore::open(scratch.path(), &config).unwrap();
-        let planned = partitions(&config, &store, &store, &[]).unwrap();
+        let planned = partitions(&config, &store, &store, &Selection::default()).unwrap();
         let job = Job {
             config: &config,
             source: &store,

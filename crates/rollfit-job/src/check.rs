@@ -3,6 +3,7 @@
 
 use crate::Job;
 use crate::absence::Absence;
+use crate::empty::is_empty;
 use crate::partition::Partition;
 use crate::stop_signal::StopSignal;
 use crate::store::StoreError;
@@ -15,6 +16,8 @@ pub enum CheckOutcome<T> {
     Checked(T),
     /// There are no features.
     Absent,
+    /// There are no features, and no series has a row.
+    Empty,
     /// A later version of rollfit wrote them; which, and what to do.
     Newer(String),
     /// It could not be read or written.
@@ -32,6 +35,14 @@ impl<T> CheckOutcome<T> {
     /// As [`CheckOutcome::checked`], by value.
     pub fn into_checked(self) -> Option<T> {
         if let Self::Checked(found) = self { Some(found) } else { None }
+    }
+}
+
+/// How the check of a partition ends that has no features. Where its source cannot be asked, it counts as not empty.
+pub(crate) fn without_features<T>(job: &Job<'_>, partition: &Partition) -> CheckOutcome<T> {
+    match is_empty(job.source, job.config, partition) {
+        Ok(true) => CheckOutcome::Empty,
+        Ok(false) | Err(_) => CheckOutcome::Absent,
     }
 }
 

@@ -2,17 +2,20 @@
 
 use crate::Job;
 use crate::absence::Absence;
-use crate::config::{Derivation, JobConfig, Series};
-use crate::few::few_and;
+use crate::empty::{empty_cause, is_empty_panel, no_rows};
 use crate::join_loss::JoinLoss;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::pending::Pending;
 pub use crate::planner::{PlanError, configured_partitions, partitions};
 use crate::receipt::{Definition, Input};
+use crate::run::RunOptions;
 use crate::state::{Assessment, EarlierDefinition, State};
-use crate::store::{Found, Sink, StoreError};
+use crate::store::{Found, ReaderView, Sink, StoreError};
 use crate::workers::for_each;
+
+/// Why a partition is missing that has features, where a run is forced to write it again.
+const DAMAGED: &str = "the features are damaged, and --force writes them again";
 
 /// One line of a plan.
 #[derive(Clone, Debug, serde::Serialize)]
@@ -38,28 +41,39 @@ pub struct PlannedPartition {
     /// The rows that a run would write: the new ones of a grown partition where the store can add them, else all.
     #[serde(skip)]
     pub write_rows: u64,
+    /// The rows of this definition that a run would replace.
+    #[serde(skip)]
+    pub replaced_rows: u64,
+    /// Whether a run would make what readers look for, beside rows.
+    #[serde(skip)]
+    pub makes_view: bool,
     /// The bytes that a run would write, about.
     pub write_bytes: u64,
     /// What the join loses, where that is more than `join_loss_max` and no receipt records it.
     pub join_loss: Option<JoinLoss>,
 }
 
-/// Finds out the state of each of `partitions`.
+/// Finds out the state of each of `partitions`, and what a run without options would write.
 pub fn assess(job: &Job<'_>, partitions: &[Partition]) -> Vec<PlannedPartition> {
+    assess_with(job, partitions, &RunOptions::default())
+}
+
+/// As [`assess`], for a run with these options.
+pub fn assess_with(job: &Job<'_>, partitions: &[Partition], options: &RunOptions) -> Vec<PlannedPartition> {
     let definition = Definition::from_config(job.config);
     let absence = Absence::new(job.config.run.retry_for);
     for_each(partitions, job.workers.count(partitions.len()), |partition| {
-        assess_one(job, &definition, &absence, partition)
+        assess_one(job, (&definition, options), &absence, partition)
     })
 }
 
 fn assess_one(
     job: &Job<'_>,
-    definition: &Definition,
+    wanted: (&Definition, &RunOptions),
     absence: &Absence,
     partition: &Partition,
 ) -> PlannedPartition {
-    absence.look(|| plan_one(job, definition, partition)).unwrap_or_else(|error| PlannedPartition {
+    absence.look(|| plan_one(job, wanted, partition)).unwrap_or_else(|error| PlannedPartition {
         partition: partition.clone(),
         state: None,
         cause: crate::error_chain(&error),
@@ -69,6 +83,8 @@ fn assess_one(
         adds_rows: None,
         pending: None,
         write_rows: 0,
+        replaced_rows: 0,
+        makes_view: false,
         write_bytes: 0,
         join_loss: None,
     })
@@ -76,29 +92,41 @@ fn assess_one(
 
 fn plan_one(
     job: &Job<'_>,
-    definition: &Definition,
+    (definition, options): (&Definition, &RunOptions),
     partition: &Partition,
 ) -> Result<PlannedPartition, StoreError> {
     // Before the source is read, so that no receipt is of a newer one.
-    let found = job.sink.found(partition)?;
+    let found = job.sink.found(partition);
+    let is_damaged = found.as_ref().is_err_and(StoreError::is_damage);
+    let found = options.unless_damaged(found)?;
     let (panel, sides) = Panel::read_with_sides(job.source, job.config, partition)?;
     let input = panel.input();
     let compare_input = |recorded: &Input| panel.compare_input(recorded);
     let assessment = Assessment::from_found(&found, definition, &input, compare_input, &job.config.run);
-    let assessment = assessment.with_view(&job.sink.reader_view(partition)?);
-    let Assessment { state, cause, earlier, .. } = with_obstacle(job.sink, partition, assessment)?;
+    let assessment = unless_without_rows(job, partition, &panel, assessment)?;
+    let is_wanted = options.writes(&assessment, input.rows);
+    let view = job.sink.reader_view(partition)?;
+    let assessment = match &view {
+        ReaderView::Foreign(what) if is_wanted => assessment.blocked_by(what),
+        view => assessment.with_view(view),
+    };
+    let assessment = with_obstacle(job.sink, partition, assessment, options, is_wanted)?;
+    let is_written = is_wanted && assessment.state != State::Blocked;
+    let Assessment { state, cause, earlier, .. } = assessment;
+    let cause = if is_damaged { DAMAGED.to_owned() } else { cause };
     let sides = sides.filter(|_| is_new_loss(state, &found, &input));
     let join_loss = sides.and_then(|sides| sides.join_loss(job.source, job.config, partition));
-    if state == State::Missing && input.rows == 0 && !panel.waits_for_rows() {
-        return Err(StoreError::permanent(no_rows(job.config, partition, &panel)));
-    }
     let adds_rows = match &found {
         Found::Ours(receipt) if state == State::Grown => Some(input.rows.saturating_sub(receipt.input.rows)),
         _ => None,
     };
     let write_rows = match adds_rows {
-        Some(rows) if job.sink.can_append() => rows,
-        _ if state.is_due() => input.rows,
+        Some(rows) if job.sink.can_append() && !options.force => rows,
+        _ if is_written => input.rows,
+        _ => 0,
+    };
+    let replaced_rows = match &found {
+        Found::Ours(receipt) if replaces_its_own(state) && write_rows > 0 => receipt.stored.rows,
         _ => 0,
     };
     Ok(PlannedPartition {
@@ -111,9 +139,27 @@ fn plan_one(
         adds_rows,
         pending: panel.pending,
         write_rows,
+        replaced_rows,
+        makes_view: matches!((view, state), (ReaderView::Missing(_), State::Done | State::Grown)),
         write_bytes: if write_rows > 0 { job.sink.estimate_bytes(partition, write_rows) } else { 0 },
         join_loss,
     })
+}
+
+/// The same, unless it is missing and there are no rows to make it of: then it waits for its first row, or is empty, or fails.
+fn unless_without_rows(
+    job: &Job<'_>,
+    partition: &Partition,
+    panel: &Panel,
+    assessment: Assessment,
+) -> Result<Assessment, StoreError> {
+    if assessment.state != State::Missing || panel.rows() > 0 || panel.waits_for_rows() {
+        return Ok(assessment);
+    }
+    if is_empty_panel(job.config, panel) {
+        return Ok(Assessment::empty(empty_cause(job.config, partition)));
+    }
+    Err(StoreError::permanent(no_rows(job.config, partition, panel)))
 }
 
 /// Asks for an obstacle only where rows may have to be replaced.
@@ -121,15 +167,27 @@ fn with_obstacle(
     sink: &dyn Sink,
     partition: &Partition,
     assessment: Assessment,
+    options: &RunOptions,
+    is_wanted: bool,
 ) -> Result<Assessment, StoreError> {
-    if matches!(assessment.state, State::Missing | State::Done | State::Grown | State::Blocked | State::Newer)
-    {
+    let replaces_none = match assessment.state {
+        State::Missing | State::Empty | State::Blocked | State::Newer => true,
+        State::Done | State::Grown => !options.force,
+        _ => false,
+    };
+    if replaces_none {
         return Ok(assessment);
     }
     Ok(match sink.obstacle(partition)? {
+        Some(obstacle) if is_wanted => assessment.blocked_by(&obstacle),
         Some(obstacle) => assessment.with_obstacle(&obstacle),
         None => assessment,
     })
+}
+
+/// Whether what is written of a partition in this state takes the place of rows of this definition.
+const fn replaces_its_own(state: State) -> bool {
+    matches!(state, State::Done | State::InputChanged)
 }
 
 /// Whether the loss of a join is new to a partition in this state: no receipt records it.
@@ -161,26 +219,4 @@ pub fn estimate_missing_bytes(job: &Job<'_>, partitions: &[Partition]) -> u64 {
     })
     .iter()
     .sum()
-}
-
-/// What to say of a month without joined rows.
-pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) -> String {
-    let table = |series: &Series| format!("`{}`", series.table.for_key(&partition.key));
-    let unjoined_rows = panel.unjoined_rows();
-    if unjoined_rows.iter().all(|&rows| rows == 0) {
-        let mut tables: Vec<String> = config.series.iter().map(table).collect();
-        // Series may be derived from one table.
-        tables.dedup();
-        let tables = few_and(&tables);
-        return format!("the month has no rows in {tables}: import it, or leave it out of [partitions]");
-    }
-    let side = |(series, rows): (&Series, u64)| match series.derivation {
-        Some(Derivation { formula, .. }) => format!("{rows} rows of {formula} from {}", table(series)),
-        None => format!("{rows} rows in {}", table(series)),
-    };
-    let sides = config.series.iter().zip(unjoined_rows).map(side);
-    format!(
-        "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
-        few_and(&sides.collect::<Vec<_>>())
-    )
 }

@@ -3,17 +3,18 @@
 //! Invariants: with a selection no table of a key that is not selected is read, but for a key whose outputs may have the names of
 //! those that are selected. What would collide with a selected partition is an error whether or not it is selected.
 
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use crate::Job;
 use crate::config::{ConfigError, JobConfig, KeyBehind, Keys, Series, Workers};
-use crate::few::{few, few_and};
+use crate::few::few_and;
 use crate::keys::FoundKeys;
 use crate::month::Month;
-use crate::partition::{Partition, Selector};
-use crate::period::Period;
+use crate::partition::Partition;
+use crate::selection::{Selected, Selection};
 use crate::store::{Sink, Source, StoreError};
+use crate::unmatched::Selectable;
+use crate::warn_once::warn_once;
 use crate::workers::for_each;
 
 /// Why there is no plan.
@@ -38,17 +39,17 @@ pub enum PlanError {
 /// which there are; partitions that have features belong to the job too, whether or not their source is still there.
 ///
 /// # Errors
-/// [`PlanError`] when outputs would collide, a selector fits nothing, or the store cannot be listed.
+/// [`PlanError`] when outputs would collide, nothing is selected, or the store cannot be listed. That one selector of several selects
+/// nothing is a warning.
 pub fn partitions(
     config: &JobConfig,
     source: &dyn Source,
     sink: &dyn Sink,
-    only: &[Selector],
+    only: &Selection,
 ) -> Result<Vec<Partition>, PlanError> {
-    let mut stored = if only.is_empty() {
-        sink.partitions()?
-    } else {
-        sink.partitions_of(&only.iter().map(|selector| selector.key.as_str()).collect())?
+    let mut stored = match only.named_keys() {
+        Some(keys) => sink.partitions_of(&keys)?,
+        None => sink.partitions()?,
     };
     stored.retain(|partition| {
         config.from.is_none_or(|from| from <= partition.period.month())
@@ -65,7 +66,7 @@ pub fn configured_partitions(
     config: &JobConfig,
     source: &dyn Source,
     sink: &dyn Sink,
-    only: &[Selector],
+    only: &Selection,
 ) -> Result<Vec<Partition>, PlanError> {
     Planner { config, source, sink, stored: Vec::new() }.partitions(only)
 }
@@ -99,14 +100,14 @@ struct KeyMonths<'k> {
 }
 
 impl Planner<'_> {
-    fn partitions(&self, only: &[Selector]) -> Result<Vec<Partition>, PlanError> {
+    fn partitions(&self, only: &Selection) -> Result<Vec<Partition>, PlanError> {
         let keys = self.keys()?;
         self.check_keys(&keys)?;
         let positions: HashMap<&str, usize> =
             keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
-        check_selected_keys(only, &keys, &positions)?;
+        check_selected_keys(only, &keys)?;
         self.check_sources(&keys)?;
-        let mut planned = if only.is_empty() {
+        let mut planned = if only.selectors().is_empty() {
             self.partitions_of(&keys, &keys)?
         } else {
             self.selected_and_colliding(&keys, only)?
@@ -115,13 +116,10 @@ impl Planner<'_> {
         planned.dedup();
         // Before the selection: a collision with a partition left out for now would destroy that one's output later.
         self.check_outputs(&planned)?;
-        if !only.is_empty() {
-            select(&mut planned, only)?;
-        }
-        if planned.is_empty() {
+        if planned.is_empty() && only.is_all() {
             return Err(PlanError::Nothing("no month between `from` and `to` has rows".to_owned()));
         }
-        Ok(planned)
+        if only.is_all() { Ok(planned) } else { select(&keys, &planned, only) }
     }
 
     fn keys(&self) -> Result<Vec<String>, PlanError> {
@@ -147,10 +145,11 @@ impl Planner<'_> {
     fn selected_and_colliding(
         &self,
         keys: &[String],
-        only: &[Selector],
+        only: &Selection,
     ) -> Result<Vec<Partition>, StoreError> {
         // On a file system that ignores case, keys that differ in nothing else share a directory.
-        let folded: HashSet<String> = only.iter().map(|selector| selector.key.to_ascii_lowercase()).collect();
+        let selected = keys.iter().filter(|key| only.selects_key(key));
+        let folded: HashSet<String> = selected.map(|key| key.to_ascii_lowercase()).collect();
         let selected = keys.iter().filter(|key| folded.contains(&key.to_ascii_lowercase()));
         let mut wanted: HashSet<&str> = selected.map(String::as_str).collect();
         let of = |wanted: &HashSet<&str>| -> Vec<String> {
@@ -163,8 +162,8 @@ impl Planner<'_> {
         let stored: Vec<Series> = series.iter().map(Series::as_stored).collect();
         let patterns = || {
             let all = || series.iter().chain(&stored);
-            let parents = all().filter_map(|series| series.parent.as_ref());
-            all().flat_map(|series| [&series.table, &series.features]).chain(parents)
+            let outputs = all().flat_map(|series| series.features.iter().chain(&series.parent));
+            all().map(|series| &series.table).chain(outputs)
         };
         let behind: Vec<KeyBehind> =
             names.iter().flat_map(|name| patterns().map(move |pattern| pattern.key_behind(name))).collect();
@@ -301,9 +300,11 @@ fn unread<'k>(all: &'k [String], wanted: &[String]) -> Vec<&'k String> {
 /// The names of every table that a partition has.
 fn names_of(series: &[Series], partition: &Partition) -> Vec<String> {
     let names = |series: &Series| {
-        let named = [series.table.for_key(&partition.key), series.features_table(partition)];
-        let stored = [Some(series.stored_table(partition)), series.stored_parent(partition)];
-        named.into_iter().chain(series.parent_table(partition)).chain(stored.into_iter().flatten())
+        let has_table = series.features.is_some();
+        let tables = [series.features_table(partition), series.stored_table(partition)];
+        let parents = [series.parent_table(partition), series.stored_parent(partition)];
+        let outputs = tables.into_iter().filter(move |_| has_table).chain(parents.into_iter().flatten());
+        std::iter::once(series.table.for_key(&partition.key)).chain(outputs)
     };
     series.iter().flat_map(names).collect()
 }
@@ -314,35 +315,26 @@ fn nothing_to_find(series: &[Series]) -> String {
     format!("the store has no key with tables {tables}; import some bars first")
 }
 
-fn check_selected_keys(
-    only: &[Selector],
-    keys: &[String],
-    positions: &HashMap<&str, usize>,
-) -> Result<(), PlanError> {
-    match only.iter().find(|selector| !positions.contains_key(selector.key.as_str())) {
-        Some(selector) => Err(PlanError::Nothing(format!(
-            "--only {selector}: no such key among those of this job, {}",
-            few(keys)
-        ))),
-        None => Ok(()),
+/// Refuses a selection without a key of the job before a table is looked at.
+fn check_selected_keys(only: &Selection, keys: &[String]) -> Result<(), PlanError> {
+    if keys.iter().any(|key| only.selects_key(key)) {
+        return Ok(());
     }
+    let selectors: Vec<_> = only.selectors().iter().collect();
+    let sentences = Selectable { keys, partitions: &[] }.sentences(&selectors);
+    Err(PlanError::Nothing(sentences.join("; ")))
 }
 
-/// Keeps the partitions that a selector means. Each selector must mean one.
-fn select(planned: &mut Vec<Partition>, only: &[Selector]) -> Result<(), PlanError> {
-    let meaning = |selector: &Selector| selector.month.map(Period::from);
-    let is_used: HashMap<(&str, Option<Period>), Cell<bool>> =
-        only.iter().map(|selector| ((selector.key.as_str(), meaning(selector)), Cell::default())).collect();
-    planned.retain(|partition| {
-        let periods = [None, Some(partition.period)];
-        let meant = periods.iter().filter_map(|&period| is_used.get(&(partition.key.as_str(), period)));
-        meant.inspect(|is_used| is_used.set(true)).count() > 0
-    });
-    let is_unused = |selector: &&Selector| !is_used[&(selector.key.as_str(), meaning(selector))].get();
-    match only.iter().find(is_unused) {
-        Some(selector) => Err(PlanError::Nothing(format!(
-            "--only {selector}: this job has no such partition; look at [partitions] from and to"
-        ))),
-        None => Ok(()),
+/// The partitions that are selected. Warns of selectors that select none.
+fn select(keys: &[String], planned: &[Partition], only: &Selection) -> Result<Vec<Partition>, PlanError> {
+    let Selected { partitions, unmatched } = only.select(planned);
+    let selectable = Selectable { keys, partitions: planned };
+    let sentences = selectable.sentences(&unmatched);
+    if partitions.is_empty() {
+        let why =
+            if sentences.is_empty() { selectable.why_nothing_is_left(only) } else { sentences.join("; ") };
+        return Err(PlanError::Nothing(why));
     }
+    sentences.into_iter().for_each(warn_once);
+    Ok(partitions)
 }

@@ -207,7 +207,7 @@ mod tests {
             let is_due = state.is_due() || state == State::Done;
             let expected = if is_due { State::Blocked } else { state };
             assert_eq!(seen, expected, "{state}");
-            let is_told = !matches!(state, State::Blocked | State::Newer);
+            let is_told = !matches!(state, State::Empty | State::Blocked | State::Newer);
             assert_eq!(cause.contains("it is a table"), is_told, "{state}: {cause}");
             assert_eq!(with_view(state, &ReaderView::Ready), (state, "before".to_owned()));
             let (seen, cause) = with_view(state, &ReaderView::Missing("it is missing".to_owned()));

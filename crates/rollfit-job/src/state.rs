@@ -3,6 +3,7 @@
 use crate::config::RunConfig;
 use crate::input::InputChange;
 use crate::month::display_instant;
+use crate::nearest::did_you_mean;
 use crate::receipt::{Definition, Input, Receipt};
 use crate::store::Found;
 
@@ -13,6 +14,8 @@ use crate::store::Found;
 pub enum State {
     /// There are no features yet.
     Missing,
+    /// There are no features, and no series has a row.
+    Empty,
     /// The features are those of the source as it is now.
     Done,
     /// The features are those of the source's first rows as they are now, and there are later ones.
@@ -33,8 +36,9 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [State; 9] = [
+    pub const ALL: [State; 10] = [
         State::Missing,
+        State::Empty,
         State::Done,
         State::Grown,
         State::InputChanged,
@@ -57,6 +61,7 @@ impl State {
     pub const fn name(self) -> &'static str {
         match self {
             State::Missing => "missing",
+            State::Empty => "empty",
             State::Done => "done",
             State::Grown => "grown",
             State::InputChanged => "input-changed",
@@ -93,8 +98,9 @@ impl std::str::FromStr for State {
             return Err("`grown` needs no --replace: a run adds the new rows".to_owned());
         }
         Self::LEFT_ALONE.into_iter().find(|state| state.name() == text).ok_or_else(|| {
+            let hint = did_you_mean(text, Self::LEFT_ALONE.map(State::name));
             format!(
-                "`{text}` cannot be replaced; these can: {}",
+                "`{text}` cannot be replaced; {hint}these can: {}",
                 Self::LEFT_ALONE.map(State::name).join(", ")
             )
         })
@@ -146,6 +152,11 @@ impl Assessment {
         Self { state, also: None, cause, earlier: None }
     }
 
+    /// A partition without features of which no series has a row.
+    pub(crate) fn empty(cause: String) -> Self {
+        Self::new(State::Empty, cause)
+    }
+
     /// A partition that a runner with another configuration has written while this one works, and what differs. It is never replaced.
     pub(crate) fn written_otherwise(difference: &str) -> Self {
         let cause = format!("{difference}; another runner has written it since this run began");
@@ -158,7 +169,9 @@ impl Assessment {
     pub fn with_obstacle(self, obstacle: &str) -> Self {
         match self.state {
             // To add rows changes none.
-            State::Missing | State::Done | State::Grown | State::Blocked | State::Newer => self,
+            State::Missing | State::Empty | State::Done | State::Grown | State::Blocked | State::Newer => {
+                self
+            }
             State::InputChanged => self.blocked_by(obstacle),
             State::DefinitionChanged | State::Foreign | State::Shrunk => {
                 Self { cause: format!("{}; --replace would find it blocked: {obstacle}", self.cause), ..self }
@@ -402,9 +415,8 @@ mod tests {
                 State::InputChanged => assert_eq!(assessment.state, State::Blocked),
                 state => assert_eq!(assessment.state, state),
             }
-            let is_silent =
-                matches!(state, State::Missing | State::Done | State::Grown | State::Blocked | State::Newer);
-            assert_eq!(assessment.cause.contains("labels"), !is_silent, "{state}");
+            let may_be_replaced = state == State::InputChanged || State::LEFT_ALONE.contains(&state);
+            assert_eq!(assessment.cause.contains("labels"), may_be_replaced, "{state}");
         }
     }
 }

@@ -34,7 +34,7 @@ impl StopSignal {
     }
 
     /// Sleeps; shorter if a stop is wanted.
-    pub(crate) fn sleep(&self, duration: Duration) {
+    pub fn sleep(&self, duration: Duration) {
         sleep_unless(duration, || self.requested());
     }
 

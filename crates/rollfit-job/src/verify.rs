@@ -9,7 +9,7 @@ use rollfit::Metric;
 use rollfit::bounds::{Bounds, ErrorInBounds};
 
 use crate::Job;
-use crate::check::{CheckOutcome, check_each};
+use crate::check::{CheckOutcome, check_each, without_features};
 use crate::config::{JobConfig, Layout};
 use crate::features::{Checksum, FeatureEngine};
 use crate::features_of_fits::StoredRows;
@@ -74,7 +74,7 @@ fn verify_one(
     const LOOKS: usize = 5;
     for _ in 0..LOOKS {
         let found = match job.sink.found(partition)? {
-            Found::Nothing => return Ok(CheckOutcome::Absent),
+            Found::Nothing => return Ok(without_features(job, partition)),
             Found::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
             Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
             Found::Ours(receipt) => receipt,

@@ -1,6 +1,6 @@
 //! [`Parquet`]: the kind of store whose URL is `parquet:DIR`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
 use rollfit_job::key::KeysByCase;
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
-    StoreKind,
+    StoreKind, SurveyedTable,
 };
 
 use crate::advice::advice;
@@ -17,8 +17,9 @@ use crate::features::job_dir::check_job_dir;
 use crate::file_system::OsFileSystem;
 use crate::import::parquet_import::{ParquetImport, check_key_names};
 use crate::names::check_patterns;
+use crate::sources::survey::survey;
 use crate::{NAME, ParquetStore, diagnose};
-use rollfit_files::path::full;
+use rollfit_files::path::{full, without_shell};
 
 /// Directories of Parquet files.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,7 @@ impl StoreKind for Parquet {
                 self.url_form()
             )));
         }
+        path_of(store)?;
         let is_set = store.schema.is_some()
             || store.password_command.is_some()
             || store.row_security != RowSecurity::default();
@@ -86,6 +88,10 @@ impl StoreKind for Parquet {
         Ok(Arc::new(opened))
     }
 
+    fn survey(&self, store: &StoreConfig) -> Result<Vec<SurveyedTable>, StoreError> {
+        survey(&dir_of(store)?)
+    }
+
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
         advice(bottleneck)
     }
@@ -109,20 +115,26 @@ fn url_path(store: &StoreConfig) -> &str {
     store.url.split_once(':').map_or("", |(_, path)| path)
 }
 
+/// The path that is meant by it.
+fn path_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
+    without_shell(url_path(store))
+        .map_err(|why| StoreError::permanent(format!("the store {}: {why}", url_path(store))))
+}
+
 /// The directory that a URL names. Where it is relative it starts from the place's own directory.
 ///
 /// # Errors
 /// When it is not there, but is where it would be if the path started from the working directory.
 fn dir_of(store: &StoreConfig) -> Result<PathBuf, StoreError> {
-    let dir = Path::new(url_path(store));
+    let dir = path_of(store)?;
     if store.url_dir.as_os_str().is_empty() || dir.is_absolute() {
-        return Ok(dir.to_owned());
+        return Ok(dir);
     }
-    let found: PathBuf = store.url_dir.join(dir).components().collect();
+    let found: PathBuf = store.url_dir.join(&dir).components().collect();
     if found.exists() || !dir.exists() {
         return Ok(found);
     }
-    let (found, other) = (full(&found), full(dir));
+    let (found, other) = (full(&found), full(&dir));
     Err(StoreError::permanent(format!(
         "the store {} does not exist, but {} does: paths in a configuration are relative to its own directory, not to \
          the working directory; move the store, or write url = \"parquet:{}\"",

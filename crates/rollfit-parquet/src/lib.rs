@@ -20,6 +20,7 @@ mod names;
 mod own_disk;
 mod sources;
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -80,8 +81,10 @@ impl ParquetStore {
     /// As [`ParquetStore::open`].
     pub fn open_with(dir: &Path, config: &JobConfig, files: Box<dyn FileSystem>) -> Result<Self, StoreError> {
         std::fs::read_dir(dir).map_err(|error| {
+            // Where nothing is, there is nothing to wait for: the configuration names something else than the user means.
+            let is_absent = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
             StoreError::caused_by(
-                Fault::Unreachable,
+                if is_absent { Fault::Permanent } else { Fault::Unreachable },
                 format!(
                     "cannot open the store {}; create it with `rollfit import --into` or mkdir",
                     dir.display()

@@ -28,7 +28,7 @@ pub(crate) fn check_patterns(config: &JobConfig, is_source: bool, is_sink: bool)
         }
         // Files have no use for these two. A name that leaves the store is a mistake all the same.
         if is_sink {
-            patterns.push(("features", features));
+            patterns.extend(features.iter().map(|features| ("features", features)));
             patterns.extend(parent.iter().map(|parent| ("parent", parent)));
         }
         patterns.into_iter().try_for_each(|(key, pattern)| check_pattern(&series.name, key, pattern))?;

@@ -14,6 +14,7 @@ use rollfit_job::activity::{Activity, Times};
 use rollfit_job::config::Workers;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Try, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::watch::Unseen;
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore, RawFile};
@@ -36,7 +37,7 @@ fn spent(dir: &Path, files: Box<dyn FileSystem>) -> Vec<Spent> {
     let config = config();
     import(dir, &all_bars(3000, 1), &OsFileSystem).unwrap();
     let store = ParquetStore::open_with(dir, &config, files).unwrap();
-    let planned = partitions(&config, &store, &store, &[]).unwrap();
+    let planned = partitions(&config, &store, &store, &Selection::default()).unwrap();
     let job =
         Job { config: &config, source: &store, sink: &store, workers: Workers::Fixed(1), machine: &Unseen };
     let clerk = Clerk::default();

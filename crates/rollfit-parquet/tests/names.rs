@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rollfit_job::config::{JobConfig, StoreConfig};
 use rollfit_job::import::BarsOptions;
 use rollfit_job::plan::{PlanError, partitions};
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{Purpose, Store, StoreError, StoreKind};
 use rollfit_parquet::Parquet;
 use tempfile::TempDir;
@@ -29,7 +30,7 @@ fn planned(dir: &Path, values: &[(&str, &str)]) -> Result<usize, PlanError> {
     let month = [("PARTITIONS__FROM", "2017-01"), ("PARTITIONS__TO", "2017-01")];
     let config: JobConfig = config_with(&[values, &month].concat());
     let store = rollfit_parquet::ParquetStore::open(dir, &config).unwrap();
-    partitions(&config, &store, &store, &[]).map(|partitions| partitions.len())
+    partitions(&config, &store, &store, &Selection::default()).map(|partitions| partitions.len())
 }
 
 fn options() -> BarsOptions {

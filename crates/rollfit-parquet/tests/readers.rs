@@ -13,9 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rollfit_bars::KeyBars;
 use rollfit_job::error_chain;
-use rollfit_job::partition::Selector;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::Outcome;
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{Fault, SeriesRows, Source, StoreError};
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore, RawFile};
 use tempfile::TempDir;
@@ -215,7 +215,7 @@ fn a_selection_opens_the_files_of_its_keys_alone() {
         };
         let files = Box::new(Beside { before_open, patience: Duration::from_secs(60) });
         let store = ParquetStore::open_with(dir.path(), &config, files).unwrap();
-        let only: Vec<Selector> = only.iter().map(|key| key.parse().unwrap()).collect();
+        let only: Selection = only.iter().map(|key| key.parse().unwrap()).collect();
         let planned = partitions(&config, &store, &store, &only).unwrap().len();
         (planned, opened.load(Ordering::SeqCst))
     };

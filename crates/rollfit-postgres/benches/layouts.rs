@@ -15,6 +15,7 @@ use rollfit_job::config::{EXAMPLE, JobConfig, Layout, StoreConfig, Workers};
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Outcome, RunOptions, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::Purpose;
 use rollfit_job::watch::Unseen;
@@ -70,7 +71,13 @@ impl Bench {
     fn loads(&self, numbers: &str, rounds: usize) {
         let mut loads = [Load::default(), Load::default()];
         let parquet = ParquetStore::open(&self.sources, &self.config(numbers, Layout::Metrics, &[])).unwrap();
-        let all = partitions(&self.config(numbers, Layout::Metrics, &[]), &parquet, &parquet, &[]).unwrap();
+        let all = partitions(
+            &self.config(numbers, Layout::Metrics, &[]),
+            &parquet,
+            &parquet,
+            &Selection::default(),
+        )
+        .unwrap();
         for (round, block) in all.chunks(MONTHS).take(rounds).enumerate() {
             for turn in 0..LAYOUTS.len() {
                 let at = (round + turn) % LAYOUTS.len();
@@ -212,7 +219,7 @@ impl Bench {
             fresh_schemas(&mut client);
             let config = self.config(numbers, layout, &parents);
             let parquet = ParquetStore::open(&self.sources, &config).unwrap();
-            let year = partitions(&config, &parquet, &parquet, &[]).unwrap();
+            let year = partitions(&config, &parquet, &parquet, &Selection::default()).unwrap();
             let memory = MemorySource::load(&parquet, &config, &year);
             self.run(&config, &memory, &year, "ours");
             for sql in [

@@ -21,6 +21,7 @@ use rollfit_job::keys::FoundKeys;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Outcome, RunOptions, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{Purpose, SeriesRows, Source};
 use rollfit_job::watch::Unseen;
@@ -102,7 +103,7 @@ impl Bench {
         if case.from_tables {
             self.load_source_tables(case, &parquet);
         }
-        let all = partitions(&self.config(case, "ours"), &parquet, &parquet, &[]).unwrap();
+        let all = partitions(&self.config(case, "ours"), &parquet, &parquet, &Selection::default()).unwrap();
         let mut by_month = all;
         by_month.sort_by_key(|partition| (partition.period.month(), partition.key.clone()));
         let mut ratios = [Vec::new(), Vec::new()];

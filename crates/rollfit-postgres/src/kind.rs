@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
-use rollfit_job::config::{JobConfig, StoreConfig};
+use rollfit_job::config::{JobConfig, Series, StoreConfig};
 use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
 use rollfit_job::store::{
     Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
-    StoreKind, Switch,
+    StoreKind, SurveyedTable, Switch,
 };
 
 use crate::PostgresStore;
 use crate::advice::advice;
 use crate::import::postgres_import::{PostgresImport, check_table_names};
+use crate::source::survey::survey;
 use crate::tables::capacity::check_columns;
+use libpq_connect::url_without_passwords;
 use rollfit_job::patience::patiently;
 
 /// The name in records and documents.
@@ -59,6 +61,7 @@ impl StoreKind for Postgres {
             ));
         }
         if config.sink.store == *store {
+            check_named(&config.series)?;
             check_columns(&config.series)?;
         }
         Ok(Arc::new(PostgresStore::open(store, config, purpose)?))
@@ -66,6 +69,14 @@ impl StoreKind for Postgres {
 
     fn advice(&self, bottleneck: Bottleneck) -> Vec<Advice> {
         advice(bottleneck)
+    }
+
+    fn survey(&self, store: &StoreConfig) -> Result<Vec<SurveyedTable>, StoreError> {
+        survey(store)
+    }
+
+    fn url_without_passwords(&self, url: &str) -> Result<String, StoreError> {
+        url_without_passwords(url).map_err(|error| StoreError::permanent(error.to_string()))
     }
 
     fn check_import_keys(&self, keys: &[&str]) -> Result<(), StoreError> {
@@ -79,6 +90,16 @@ impl StoreKind for Postgres {
     ) -> Result<Box<dyn BarsImport>, StoreError> {
         Ok(Box::new(PostgresImport::begin(store, options)?))
     }
+}
+
+/// Checks that the features of every series have tables.
+fn check_named(all: &[Series]) -> Result<(), StoreError> {
+    let Some(series) = all.iter().find(|series| series.features.is_none()) else { return Ok(()) };
+    let name = &series.name;
+    Err(StoreError::permanent(format!(
+        "[series.{name}] has no `features`: PostgreSQL keeps each partition's features in a table of its own; name it, such as \
+         features = \"reg_{name}_{{key}}_{{yyyy}}_{{mm}}\""
+    )))
 }
 
 impl Store for PostgresStore {

@@ -250,7 +250,7 @@ impl PostgresStore {
 
     /// Returns whether a table of receipts or definitions can be read, and warns once if not.
     fn is_readable(&self, table: &Table) -> Result<bool, StoreError> {
-        let hidden = self.purpose == Purpose::Read && !table.readable;
+        let hidden = self.purpose != Purpose::Write && !table.readable;
         if hidden && !self.receipts_hidden.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "the role may not read {}, so rollfit cannot tell which features it wrote; have the owner GRANT SELECT ON {} to the role",

@@ -7,6 +7,7 @@ pub(crate) mod known_bases;
 mod latest;
 mod open_tables;
 mod row_arrays;
+pub(crate) mod survey;
 mod writers;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ use crate::source::open_tables::OpenTables;
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, RelationKind, Table, describe};
 use rollfit_job::keys::warn_of_empty;
+use rollfit_job::nearest::did_you_mean;
 
 /// A source table and how to read it.
 pub(crate) struct SeriesTable {
@@ -52,8 +54,9 @@ impl SeriesTable {
         let column = |key: &str, name: &str| {
             table.column(name).ok_or_else(|| {
                 StoreError::permanent(format!(
-                    "{} has no column {name}; correct `{key}` of series `{}` (its columns: {})",
+                    "{} has no column {name}; {}correct `{key}` of series `{}` (its columns: {})",
                     table.name,
+                    did_you_mean(name, table.columns.iter().map(|column| column.name.as_str())),
                     series.name,
                     few(table.columns.iter().map(|column| column.name.as_str()))
                 ))

@@ -18,6 +18,8 @@ def test_exit_codes_and_output(tmp_path):
     job = make_job(tmp_path)
     assert command("--version", cwd=job).stdout.startswith("rollfit ")
     assert "Usage: rollfit" in command("--help", cwd=job).stdout
+    assert "complete -F _rollfit" in command("completions", "bash", cwd=job).stdout
+    assert ".TH rollfit 1" in command("man", cwd=job).stdout
     refused = command("run", "--fish", cwd=job)
     assert refused.returncode == 2 and "unexpected argument '--fish'" in refused.stderr and not refused.stdout
     done = command("run", cwd=job)

@@ -47,6 +47,22 @@ def test_the_partitions_of_a_job_are_small_values(job):
     assert not (job.parent / "fx" / "features").exists()
 
 
+def test_only_takes_globs_ranges_and_lists_and_warns_of_what_matches_nothing(job, caplog):
+    found = rollfit.partitions(job)
+    for only, expected in [("*usd:2017-02", found[1::2]), (":..2017-01", found[::2]), (["eur*", "gbpusd:2017-02.."], found[:2] + found[3:])]:
+        assert rollfit.partitions(job, only=only) == expected
+    assert rollfit.partitions(job, only="eurusd:2017-02, gbpusd") == found[1:]
+    for _ in range(2):
+        caplog.clear()
+        assert rollfit.partitions(job, only=["gbpusd", "eurusx"]) == found[2:]
+        assert [record.getMessage() for record in caplog.records] == [
+            "`eurusx` selects nothing: this job has no key eurusx; did you mean `eurusd`?"
+        ]
+    for nothing in ["nokey", "eurusd:2017-02..2017-01", ["eurusd", ""], "eurusd,"]:
+        with pytest.raises(rollfit.ConfigError):
+            rollfit.partitions(job, only=nothing)
+
+
 def test_shards_are_shares_of_the_job(job):
     shares = [rollfit.partitions(job, shard=(at, 3)) for at in range(3)]
     assert sorted(sum(shares, [])) == rollfit.partitions(job)
@@ -89,7 +105,8 @@ def test_what_is_skipped_is_a_result(job):
 
 def test_what_is_wrong_with_an_argument_is_said(job, tmp_path):
     for partition, words in [
-        ("eurusd", "name one partition of it"), ("nokey:2017-01", "no such key"), ("eurusd:2019-01", "no such partition"),
+        ("eurusd", "is not one partition"), ("eur*:2017-01", "is not one partition"), ("nokey:2017-01", "has no key nokey"),
+        ("eurusd:2019-01", "selects nothing: this job has"),
         ("eurusd:2017-13", "is no partition"), (("eurusd", "x"), "is no partition"),
     ]:
         with pytest.raises(rollfit.ConfigError, match=words) as raised:

@@ -45,7 +45,7 @@ def job(tmp_path, monkeypatch):
 def test_a_run_does_what_the_command_does(job, tmp_path):
     report = rollfit.run()
     assert report.counts == {
-        "written": 4, "already_done": 0, "waiting": 0, "skipped": 0, "failed": 0, "not_started": 0,
+        "written": 4, "already_done": 0, "waiting": 0, "empty": 0, "skipped": 0, "failed": 0, "not_started": 0,
     }
     assert report.exit_code == 0 and report.rows == 2 * (2 * 300 - 15) and report.seconds > 0
     assert "4 partitions: 4 written" in str(report) and "4 written" in repr(report)
@@ -59,6 +59,21 @@ def test_a_run_does_what_the_command_does(job, tmp_path):
     assert report.record.is_file() and str(report.record) == report.to_dict()["record"]
     again = rollfit.run(job / "rollfit.toml")
     assert again.already_done == 4 and again.record is None and again.run != report.run
+
+
+def test_a_month_without_rows_is_empty_and_no_failure(job, monkeypatch):
+    monkeypatch.setenv("ROLLFIT_PARTITIONS__TO", "2017-03")
+    report = rollfit.run()
+    assert (report.written, report.empty, report.counts["empty"], report.exit_code) == (4, 2, 2, 0)
+    assert report.to_dict()["empty"] == [{"key": key, "month": "2017-03"} for key in ("eurusd", "gbpusd")]
+    [march] = rollfit.partitions("rollfit.toml", only="eurusd:2017-03")
+    result = rollfit.run_partition("rollfit.toml", march)
+    assert result.outcome == "empty" and "no series has a row" in str(result)
+    # No partition is missing, so that nothing has to be skipped.
+    rollfit.open("rollfit.toml").features("eurusd")
+    monkeypatch.setenv("ROLLFIT_RUN__REQUIRE_ROWS", "true")
+    with pytest.raises(rollfit.PartitionError, match="2 of 6 partitions failed"):
+        rollfit.run()
 
 
 def test_options_are_those_of_the_command(job):
@@ -87,7 +102,7 @@ def test_shards_are_all_of_the_job_and_help_with_what_is_missing(job, monkeypatc
         ({"workers": True}, TypeError, "workers takes"),
         ({"workers": 1.5}, TypeError, "workers takes"),
         ({"only": []}, rollfit.ConfigError, "None for all"),
-        ({"only": "zzz"}, rollfit.ConfigError, "no such key"),
+        ({"only": "zzz"}, rollfit.ConfigError, "has no key zzz"),
         ({"only": "--force"}, rollfit.ConfigError, "not a key"),
         ({"only": b"eurusd"}, TypeError, "only takes"),
         ({"replace": "fish"}, rollfit.ConfigError, "cannot be replaced"),

@@ -309,10 +309,12 @@ pub enum ImportError {
         path: PathBuf,
     },
     /// A format that does not exist.
-    #[error("format `{name}` does not exist; choose one of {known}")]
+    #[error("format `{name}` does not exist; {hint}choose one of {known}")]
     UnknownFormat {
         /// The name given.
         name: String,
+        /// What was probably meant, or nothing.
+        hint: String,
         /// The names of all formats.
         known: String,
     },

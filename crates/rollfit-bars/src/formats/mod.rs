@@ -27,6 +27,7 @@ pub(crate) use self::rules::{
     ColumnRules, FormatRules, NamedColumns, PARQUET_ENDINGS, RowRules, RowShape, TEXT_ENDINGS, TextRules,
 };
 use crate::error::ImportError;
+use rollfit_job::nearest::did_you_mean;
 
 /// What the rows of a file look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,7 +68,7 @@ impl Format {
     }
 
     /// How the names of its files end, for those that are found in a directory.
-    pub(crate) fn endings(self) -> &'static [&'static str] {
+    pub fn endings(self) -> &'static [&'static str] {
         match self.rules().rows {
             RowRules::Text(_) => &TEXT_ENDINGS,
             RowRules::Parquet => &PARQUET_ENDINGS,
@@ -106,6 +107,7 @@ impl FromStr for Format {
         let found = Self::ALL.into_iter().find(|format| format.name() == name);
         found.ok_or_else(|| ImportError::UnknownFormat {
             name: name.to_owned(),
+            hint: did_you_mean(name, Self::ALL.map(Self::name)),
             known: Self::ALL.map(Self::name).join(", "),
         })
     }

@@ -53,6 +53,12 @@ pub(super) fn advised(error: ImportError, options: &ReadOptions) -> ImportError 
     }
 }
 
+/// Returns the format that a file looks like by its first line that is not blank; none where it looks like none, or cannot be read.
+pub(super) fn format_of(path: &Path) -> Option<Format> {
+    let head = Head::open(path)?;
+    Format::from_first_line(&head.lines.first()?.text)
+}
+
 /// What the beginning of a file shows.
 enum Finding {
     /// It is another kind of file.

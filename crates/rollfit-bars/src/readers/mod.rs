@@ -16,7 +16,7 @@ use std::path::Path;
 
 use crate::cores::Cores;
 use crate::error::ImportError;
-use crate::formats::RowRules;
+use crate::formats::{Format, RowRules};
 use crate::read_options::ReadOptions;
 use crate::rows::collector::Collected;
 
@@ -28,4 +28,10 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, cores: &Cores) -> Result<
         }
         RowRules::Parquet => parquet_bars::read(path, options),
     }
+}
+
+/// The format that a file looks like. Serves advice only: no file is read in a format that the user did not name.
+#[must_use]
+pub fn recognized_format(path: &Path) -> Option<Format> {
+    advice::format_of(path)
 }

@@ -8,6 +8,8 @@ use arrow_array::{Float64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Fields, TimeUnit};
 use rollfit_files::numbers::doubles;
 use rollfit_files::texts::{has_texts, texts};
+use rollfit_job::few::few;
+use rollfit_job::nearest::did_you_mean;
 
 use super::parquet_times::{TimeType, TimeValues, tick_us, time_texts};
 use crate::error::RowFault;
@@ -188,7 +190,8 @@ fn key_column(
     let exact = fields.iter().position(|field| field.name() == name);
     let found = exact.or_else(|| names(fields).position(|found| found == normal(name)));
     let key = found.ok_or_else(|| {
-        format!("column `{name}` of --key-column does not exist; use one of {}", listed(fields))
+        let hint = suggestion(fields, name);
+        format!("column `{name}` of --key-column does not exist; {hint}use one of {}", listed(fields))
     })?;
     if is_bar(key) {
         return Err(format!("column `{name}` of --key-column is read as time or close already"));
@@ -334,8 +337,13 @@ impl Wanted<'_> {
     fn given(&self, fields: &Fields, name: &str) -> Result<usize, String> {
         let exact = fields.iter().position(|field| field.name() == name);
         let found = exact.or_else(|| fields.iter().position(|field| normal(field.name()) == normal(name)));
-        let index =
-            found.ok_or_else(|| format!("column `{name}` does not exist; use one of {}", listed(fields)))?;
+        let index = found.ok_or_else(|| {
+            format!(
+                "column `{name}` does not exist; {}use one of {}",
+                suggestion(fields, name),
+                listed(fields)
+            )
+        })?;
         let fits = (self.fits)(&fields[index]);
         let kind = fields[index].data_type();
         let refused =
@@ -345,9 +353,9 @@ impl Wanted<'_> {
 }
 
 fn listed(fields: &Fields) -> String {
-    fields
-        .iter()
-        .map(|field| format!("`{}` ({})", field.name(), field.data_type()))
-        .collect::<Vec<_>>()
-        .join(", ")
+    few(fields.iter().map(|field| format!("`{}` ({})", field.name(), field.data_type())))
+}
+
+fn suggestion(fields: &Fields, name: &str) -> String {
+    did_you_mean(name, fields.iter().map(|field| field.name().as_str()))
 }

@@ -4,6 +4,9 @@
 //! of [`DATE_NAMES`] beside it holds the date where the time column holds times of day only. The close is the first of
 //! [`CLOSE_NAMES`]. A time column with the word UTC or GMT in its name states its zone.
 
+use rollfit_job::few::few;
+use rollfit_job::nearest::did_you_mean;
+
 use super::column_names::{CLOSE_NAMES, DATE_NAMES, INSTANT_NAMES, TIME_NAMES, first_of, normal, only};
 use super::column_options::ColumnOptions;
 use crate::error::shown;
@@ -103,7 +106,10 @@ fn header_close(names: &[String], options: &ColumnOptions) -> Result<usize, Stri
 /// A column of the header by its name, else by its number.
 pub(crate) fn column(names: &[String], wanted: &str) -> Result<usize, String> {
     let found = only(names, &normal(wanted))?.or_else(|| column_number(wanted, names.len()));
-    found.ok_or_else(|| format!("column `{wanted}` does not exist; use {}", one_of(names)))
+    found.ok_or_else(|| {
+        let hint = did_you_mean(wanted, names.iter().map(String::as_str));
+        format!("column `{wanted}` does not exist; {hint}use {}", one_of(names))
+    })
 }
 
 /// A column by its number, from 1; none if there is no such column.
@@ -117,7 +123,7 @@ pub(crate) fn column_number(wanted: &str, columns: usize) -> Option<usize> {
 }
 
 fn one_of(names: &[String]) -> String {
-    format!("one of `{}`", names.join("`, `"))
+    format!("one of {}", few(names.iter().map(|name| format!("`{name}`"))))
 }
 
 /// Whether the name of a time column states that its times are UTC.

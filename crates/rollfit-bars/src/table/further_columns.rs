@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use rollfit_job::few::few;
+use rollfit_job::nearest::did_you_mean;
 
 use super::column_names::{DATE_NAMES, INSTANT_NAMES, TIME_NAMES, names_an_instrument, normal};
 use super::column_options::OtherColumns;
@@ -94,18 +95,19 @@ impl FurtherColumns {
             let mut found = names.iter().enumerate().filter(|(_, name)| **name == normal(wanted));
             let others = || {
                 let others = names.iter().enumerate().filter(|(at, name)| !is_taken(*at) && !name.is_empty());
-                others.map(|(_, name)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+                others.map(|(_, name)| name.as_str())
             };
             match (found.next().filter(|(_, name)| !name.is_empty()), found.next()) {
-                (None, _) if others().is_empty() => {
+                (None, _) if others().next().is_none() => {
                     return Err(format!(
                         "column `{shown}` of --columns does not exist: the file has no further columns; omit --columns"
                     ));
                 }
                 (None, _) => {
                     return Err(format!(
-                        "column `{shown}` of --columns does not exist; use some of {}",
-                        others()
+                        "column `{shown}` of --columns does not exist; {}use some of {}",
+                        did_you_mean(wanted, others()),
+                        listed(others())
                     ));
                 }
                 (Some(_), Some(_)) => {
@@ -115,7 +117,7 @@ impl FurtherColumns {
                     return Err(format!(
                         "column `{shown}` is read as time, close or key already; omit it from --columns, which takes the \
                          further ones: {}",
-                        others()
+                        listed(others())
                     ));
                 }
                 (Some((at, _)), None) => indexes.push(at),
@@ -176,6 +178,10 @@ pub(crate) fn further_value(field: &str) -> Option<f64> {
 /// A number that can be kept. A store has one zero.
 pub(crate) fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value + 0.0)
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    few(names.map(|name| format!("`{name}`")))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use rollfit_job::partition::Partition;
 use rollfit_job::receipt::DEFINITION_VERSION;
 use rollfit_job::stop_signal::StopSignal;
 
-use super::checks::{self, Remark};
-use crate::args::{GlobalArguments, SelectArguments};
+use super::checks::{self, Remark, VerdictCauses};
+use crate::allow_skipped::AllowSkipped;
+use crate::args::{AdoptArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::given_shard::GivenShard;
 use crate::open::OpenJob;
@@ -47,26 +48,33 @@ struct AdoptDocument {
     shard: Option<Share>,
 }
 
-pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Result<Exit, Failure> {
-    let given = GivenShard::find(arguments.shard)?;
-    let open = OpenJob::new(arguments, given.as_ref())?.of_own_share();
+pub(super) fn run(global: &GlobalArguments, arguments: &AdoptArguments) -> Result<Exit, Failure> {
+    let given = GivenShard::find(arguments.select.shard)?;
+    let open = OpenJob::new(&arguments.select, given.as_ref())?.of_own_share();
     let stop = StopSignal::default();
     signals::stop_at_first_signal(&stop)?;
+    let log = |partition: &Partition, outcome: &CheckOutcome<Adoption>| {
+        log(partition, outcome, arguments.allow_skipped);
+    };
     let outcomes = adopt(&open.job(), &open.partitions, &stop, &log);
     let lines = open.partitions.iter().zip(&outcomes);
     let lines = lines.map(|(partition, outcome)| line(partition, outcome)).collect();
     let document = AdoptDocument::new(lines, open.share.clone());
-    output::document(global.json, &document, AdoptDocument::print)?;
-    Ok(document.exit())
+    let exit = arguments.allow_skipped.exit(document.exit());
+    output::result(global, exit, &document, AdoptDocument::print)?;
+    Ok(exit)
 }
 
-fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>) {
+fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, allow_skipped: AllowSkipped) {
     let remark = |is_serious, text| Remark { is_serious, text };
     if matches!(outcome, CheckOutcome::Absent) {
         // Where nothing is stored there is nothing to trust, and nothing wrong.
-        return logging::about(partition, "adopt", false, checks::NO_FEATURES);
+        return logging::nothing_to_do(partition, "adopt", checks::NO_FEATURES);
     }
-    checks::log("adopt", partition, outcome, |adoption| match adoption {
+    if matches!(outcome, CheckOutcome::Checked(Adoption::AlreadyOurs)) {
+        return logging::nothing_to_do(partition, "adopt", "already has a receipt");
+    }
+    checks::log("adopt", partition, outcome, allow_skipped, |adoption| match adoption {
         Adoption::Adopted { rows } => remark(false, format!("{} rows adopted", format::count(*rows))),
         Adoption::Moved { rows } => remark(
             false,
@@ -99,7 +107,7 @@ fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>) -> AdoptLine {
     let causes = match outcome {
         CheckOutcome::Checked(adoption) => causes(adoption),
         CheckOutcome::Failed(_) | CheckOutcome::Newer(_) => cause.into_iter().collect(),
-        CheckOutcome::Absent | CheckOutcome::Skipped => Vec::new(),
+        CheckOutcome::Absent | CheckOutcome::Empty | CheckOutcome::Skipped => Vec::new(),
     };
     AdoptLine { partition: partition.clone(), verdict, rows, causes }
 }
@@ -153,9 +161,12 @@ impl AdoptDocument {
             words(self.not_adopted, "not adopted"),
             checks::newer_words(self.newer)
         ))?;
-        for line in &self.partitions {
-            checks::print_causes(&line.partition, line.verdict, &line.causes, DIFFERENCES_MAX)?;
-        }
+        let causes = self.partitions.iter().map(|line| VerdictCauses {
+            partition: &line.partition,
+            verdict: line.verdict,
+            causes: &line.causes,
+        });
+        checks::print_causes(&causes.collect::<Vec<_>>(), DIFFERENCES_MAX)?;
         if self.different > 0 {
             output::line("Partitions that differ are unchanged; `rollfit compare` lists all differences.")?;
         }

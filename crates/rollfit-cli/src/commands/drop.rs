@@ -1,27 +1,132 @@
-//! `rollfit drop`: removes the features and the receipt of partitions, each in one commit.
+//! `rollfit drop`: removes the features and the receipts of partitions, each partition in one commit.
+//!
+//! Invariants: all partitions are looked at before the first is removed, and what rollfit did not write is removed by nobody here. What was
+//! removed is said, also where a later partition fails.
+
+use std::io::{BufRead, IsTerminal, Read, Write as _};
 
 use rollfit_job::few::few;
-use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::foreign;
+use rollfit_job::partition::Partition;
+use rollfit_job::selection::{Selected, Selection};
 use rollfit_job::store::{Claim, Found, Purpose, Sink, StoreError, Write};
+use rollfit_job::workers::for_each;
 
 use crate::args::{DropArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
-use crate::{logging, open, output, stores};
+use crate::{format, logging, open, output, stores};
+
+/// The most partitions that are named one by one.
+const NAMED_MAX: usize = 20;
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result<Exit, Failure> {
-    let partitions = arguments.partitions.iter().map(partition).collect::<Result<Vec<_>, _>>()?;
+    let selection = arguments.months.selection(&arguments.partitions)?;
     let config = open::config(&arguments.config)?;
-    let store = stores::open_sink(&config, Purpose::Write)?;
-    stores::opened(store.check_version())?;
-    // All are looked at before the first is removed.
-    for partition in &partitions {
-        check(store.found(partition), partition)?;
-        check_dependents(&store.dependents(partition)?, partition)?;
+    let purpose = if arguments.dry_run { Purpose::Read } else { Purpose::Write };
+    let store = stores::open_sink(&config, purpose)?;
+    if !arguments.dry_run {
+        stores::opened(store.check_version())?;
+    }
+    let named = named(&selection);
+    let partitions = match &named {
+        Some(partitions) => partitions.clone(),
+        None => stored(&selection, store.as_ref())?,
+    };
+    let workers = config.run.workers.count(partitions.len());
+    let rows = check_all(store.as_ref(), &partitions, workers)?;
+    let loss = format!(
+        "{}, {} rows: {}",
+        format::plural(partitions.len(), "partition"),
+        format::count(rows),
+        few(&partitions)
+    );
+    if arguments.dry_run {
+        output::document(global.json, &partitions, |_| output::line(&format!("would drop {loss}")))?;
+        return Ok(Exit::Done);
+    }
+    if !arguments.yes {
+        confirm(&loss, named.is_some(), &store.place())?;
     }
     let mut dropped = Vec::new();
+    let ended = drop_all(store.as_ref(), partitions, &mut dropped);
+    print(global, &dropped)?;
+    ended
+}
+
+/// The partitions, if each is named; a store need not list what it has then.
+fn named(selection: &Selection) -> Option<Vec<Partition>> {
+    let partitions: Option<Vec<Partition>> =
+        selection.selectors().iter().map(|selector| selector.partition()).collect();
+    let mut partitions = partitions.filter(|_| selection.months() == (None, None))?;
+    partitions.sort();
+    partitions.dedup();
+    Some(partitions)
+}
+
+/// The partitions with features that are selected, whether or not the job still is about them. Each selector has to match one.
+fn stored(selection: &Selection, store: &dyn Sink) -> Result<Vec<Partition>, Failure> {
+    let mut stored = store.partitions()?;
+    stored.sort();
+    stored.dedup();
+    let Selected { partitions, unmatched } = selection.select(&stored);
+    if !unmatched.is_empty() {
+        return Err(Failure::failed(format!(
+            "nothing was dropped: no partition with features at {} matches {}",
+            store.place(),
+            few(unmatched.iter().map(|selector| format!("`{selector}`")))
+        )));
+    }
+    if partitions.is_empty() {
+        return Err(Failure::failed(format!(
+            "nothing was dropped: no partition with features at {} is between --from and --to",
+            store.place()
+        )));
+    }
+    Ok(partitions)
+}
+
+/// Checks that all partitions may be removed, and returns how many rows they have; damaged ones count as none.
+fn check_all(store: &dyn Sink, partitions: &[Partition], workers: usize) -> Result<u64, Failure> {
+    let looked = for_each(partitions, workers, |partition| {
+        let rows = check(store.found(partition), partition)?;
+        check_dependents(&store.dependents(partition)?, partition)?;
+        Ok::<u64, Failure>(rows)
+    });
+    looked.into_iter().sum()
+}
+
+/// Asks on a terminal. Elsewhere only what is named partition by partition is dropped without a question.
+fn confirm(loss: &str, is_named: bool, place: &str) -> Result<(), Failure> {
+    let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    match has_terminal {
+        false if is_named => Ok(()),
+        false => Err(Failure::usage(format!(
+            "add --yes to drop more than partitions named as KEY:YYYY-MM; this is {loss}"
+        ))),
+        true if is_agreed(loss, place)? => Ok(()),
+        true => Err(Failure::failed("nothing was dropped")),
+    }
+}
+
+/// The answer of whoever is at the terminal; none is a no.
+fn is_agreed(loss: &str, place: &str) -> std::io::Result<bool> {
+    const ANSWER_BYTES_MAX: u64 = 100;
+    let question = format!("Drop {loss}, at {place}? [y/N] ");
+    std::io::stderr().write_all(foreign::printable(&question, usize::MAX).as_bytes())?;
+    let mut answer = String::new();
+    std::io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Drops one partition after the other, and adds each to `dropped` when it is gone.
+fn drop_all(
+    store: &dyn Sink,
+    partitions: Vec<Partition>,
+    dropped: &mut Vec<Partition>,
+) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     for partition in partitions {
-        match drop_one(store.as_ref(), &partition)? {
+        match drop_one(store, &partition)? {
             None => dropped.push(partition),
             Some(obstacle) => {
                 logging::warn(&format!("{partition} is blocked and was not dropped: {obstacle}"));
@@ -29,21 +134,20 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
             }
         }
     }
-    if global.json {
-        output::json(&dropped)?;
-    } else {
-        for partition in &dropped {
-            output::line(&format!("dropped {partition}"))?;
-        }
-    }
     Ok(exit)
 }
 
-fn partition(selector: &Selector) -> Result<Partition, Failure> {
-    let month = selector.month.ok_or_else(|| {
-        Failure::usage(format!("`{selector}` names no month; write it as {selector}:2017-01"))
-    })?;
-    Ok(Partition::new(selector.key.clone(), month.into()))
+fn print(global: &GlobalArguments, dropped: &[Partition]) -> std::io::Result<()> {
+    if global.json {
+        return output::json(&dropped);
+    }
+    match (dropped, dropped.len() > NAMED_MAX) {
+        ([first, .., last], true) => {
+            let partitions = format::plural(dropped.len(), "partition");
+            output::line(&format!("dropped {partitions}: {first} .. {last}"))
+        }
+        _ => dropped.iter().try_for_each(|partition| output::line(&format!("dropped {partition}"))),
+    }
 }
 
 /// Drops a partition. Returns the obstacle instead if rows of others would be lost with it.
@@ -78,14 +182,14 @@ fn check_dependents(dependents: &[String], partition: &Partition) -> Result<(), 
     )))
 }
 
-/// Refuses what rollfit did not write. Damaged features of its own may be removed.
-fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<(), Failure> {
+/// Refuses what rollfit did not write; returns the rows of what it did. Damaged features of its own may be removed.
+fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<u64, Failure> {
     let found = match found {
-        Err(error) if error.is_damage() => return Ok(()),
+        Err(error) if error.is_damage() => return Ok(0),
         found => found?,
     };
     match found {
-        Found::Ours(_) => Ok(()),
+        Found::Ours(receipt) => Ok(receipt.stored.rows),
         Found::Nothing => Err(Failure::failed(format!("{partition} has no features to drop"))),
         Found::Newer(what) => Err(Failure::failed(format!("{partition} was not dropped: {what}"))),
         Found::Foreign(what) => Err(Failure::failed(format!(

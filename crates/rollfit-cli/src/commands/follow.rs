@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rollfit_job::follow::{FollowEnd, FollowOptions, follow};
 use rollfit_job::month::Month;
-use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
 use rollfit_job::state::State;
@@ -40,7 +40,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     check_share(arguments)?;
     let mut open = OpenJob::new(&arguments.select, None)?;
     let newest = newest_months(&open)?;
-    check_open(&open, &arguments.select.only, &newest)?;
+    check_open(&open, &newest)?;
     check_followable(&open)?;
     if !arguments.replace.contains(&State::DefinitionChanged) {
         check_definitions(&open)?;
@@ -50,12 +50,13 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     open.partitions = has_begun;
     let stop = StopSignal::default();
     let (mut summary, reporters) = run_open(global, arguments, &open, &stop)?;
-    if !global.json {
+    if !global.json && !output::is_silent(global, arguments.allow_skipped.exit(summary.exit())) {
         summary.print()?;
     }
     if stop.requested() {
         reporters.finish(summary.interrupted());
-        let (exit, refused) = (summary.exit(), summary.refuse_other_configuration());
+        let exit = arguments.allow_skipped.exit(summary.exit());
+        let refused = summary.refuse_other_configuration();
         print(global, &FollowDocument { run: summary, follow: None }, exit)?;
         return refused.map(|()| exit);
     }
@@ -66,7 +67,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     let state = reporters.finish();
     followed?;
     summary.forget(|partition| followed_partitions.contains(partition));
-    let exit = exit(&summary, &state, stop.abandon_requested());
+    let exit = arguments.allow_skipped.exit(exit(&summary, &state, stop.abandon_requested()));
     print(global, &FollowDocument { run: summary, follow: Some(state) }, exit)
 }
 
@@ -137,17 +138,10 @@ fn begun(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Vec<Partit
 }
 
 /// Refuses to follow where every selected month is over.
-fn check_open(
-    open: &OpenJob,
-    only: &[Selector],
-    newest: &BTreeMap<String, Option<Month>>,
-) -> Result<(), Failure> {
+fn check_open(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Result<(), Failure> {
     let mut over = None;
     for key in keys(&open.partitions) {
-        let selected = only.iter().filter(|selector| selector.key == key).map(|selector| selector.month);
-        // A selector without a month selects those to come too.
-        let selected = selected.collect::<Option<Vec<Month>>>().and_then(|months| months.into_iter().max());
-        let last = [selected, open.config.to].into_iter().flatten().min();
+        let last = [open.selection.last_month(key), open.config.to].into_iter().flatten().min();
         match (last, newest.get(key).copied().flatten()) {
             (Some(last), Some(newest)) if last < newest => over = Some((key, last, newest)),
             _ => return Ok(()),
@@ -219,7 +213,7 @@ fn follow_until_stopped(
     let options = FollowOptions {
         poll_interval: poll_interval.unwrap_or(Duration::from_secs(1)),
         replace: arguments.replace.clone(),
-        only: arguments.select.only.clone(),
+        only: open.selection.clone(),
         behind,
     };
     logging::info(&format!(
@@ -281,7 +275,7 @@ fn exit(summary: &Summary, state: &FollowState, was_abandoned: bool) -> Exit {
 
 /// Prints the document, or what the follower did. What the run did is printed before it follows.
 fn print(global: &GlobalArguments, document: &FollowDocument, exit: Exit) -> Result<Exit, Failure> {
-    output::document(global.json, document, |document| {
+    output::result(global, exit, document, |document| {
         document.follow.as_ref().map_or(Ok(()), print_followed)
     })?;
     Ok(exit)

@@ -8,7 +8,6 @@ use rollfit_job::run::{OtherShares, Outcome};
 
 use super::undone::UndonePartition;
 use crate::format;
-use crate::output::{ENTRIES_MAX, rest_line};
 
 /// The partitions of the other shards, as they are printed.
 #[derive(Default, serde::Serialize)]
@@ -20,6 +19,8 @@ pub(super) struct HelpSummary {
     written_by_others: usize,
     /// Those of which no row is joined yet.
     waiting: usize,
+    /// Those without features of which no series has a row.
+    empty: usize,
     skipped: Vec<UndonePartition>,
     failed: Vec<UndonePartition>,
     /// Those that other runners still have.
@@ -57,6 +58,7 @@ impl HelpSummary {
             Outcome::WrittenByOther | Outcome::AlreadyDone => self.written_by_others += 1,
             Outcome::Unchecked => self.unchecked += 1,
             Outcome::Waiting => self.waiting += 1,
+            Outcome::Empty => self.empty += 1,
             Outcome::Abandoned => self.missing.push(partition.clone()),
             Outcome::LeftAlone(_) => self.skipped.extend(undone),
             Outcome::Held(_) => self.held.extend(undone),
@@ -69,12 +71,11 @@ impl HelpSummary {
         if self.partitions == 0 {
             return Vec::new();
         }
-        let undone = || self.held.iter().chain(&self.failed).chain(&self.skipped);
         let mut lines = vec![self.counts_line()];
-        lines.extend(undone().take(ENTRIES_MAX).map(|problem| {
-            format!("  {} (another shard): {}: {}", problem.partition, problem.state, cause(problem))
-        }));
-        lines.extend(rest_line(undone().count(), "partition"));
+        for problems in [&self.held, &self.failed, &self.skipped] {
+            let problems: Vec<&UndonePartition> = problems.iter().collect();
+            lines.extend(UndonePartition::lines(&problems, " (another shard)", &cause));
+        }
         lines.extend((!self.missing.is_empty()).then(|| format!("  missing: {}", few(&self.missing))));
         lines
     }
@@ -87,6 +88,7 @@ impl HelpSummary {
             some(self.written_by_others, "written by other runners"),
             some(self.unchecked, "not checked (they have features)"),
             some(self.waiting, "waiting"),
+            some(self.empty, "empty"),
             some(self.skipped.len(), "skipped"),
             some(self.failed.len(), "failed"),
             some(self.held.len(), "still in use"),

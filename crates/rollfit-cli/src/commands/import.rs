@@ -12,6 +12,7 @@ use rollfit_job::import::{BarsOptions, KeyReport};
 use rollfit_job::store::{BarsImport, StoreError};
 
 use crate::args::{GlobalArguments, ImportArguments};
+use crate::config_path::ConfigPath;
 use crate::exit::{Exit, Failure};
 use crate::{format, logging, open, output, stores};
 
@@ -47,7 +48,7 @@ struct KeyLine {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &ImportArguments) -> Result<Exit, Failure> {
     let document = import(arguments)?;
-    output::document(global.json, &document, ImportDocument::print)?;
+    output::result(global, Exit::Done, &document, ImportDocument::print)?;
     Ok(Exit::Done)
 }
 
@@ -109,7 +110,8 @@ fn configured_target(arguments: &ImportArguments) -> Result<StoreConfig, Failure
             .with_note("import needs a store: give --into STORE, or the configuration's [source] or [store]")
     })?;
     let kind = stores::kind_of(&store)?.name();
-    logging::info(&format!("importing into the {kind} store of {}", arguments.config.config.display()));
+    let config = ConfigPath::find(arguments.config.config.as_deref())?.path;
+    logging::info(&format!("importing into the {kind} store of {}", config.display()));
     Ok(store)
 }
 

@@ -3,73 +3,124 @@
 use rollfit_analysis::PlanEstimate;
 use rollfit_job::month::display_instant;
 use rollfit_job::pending::Pending;
-use rollfit_job::plan::{PlannedPartition, assess};
+use rollfit_job::plan::{PlannedPartition, assess_with};
+use rollfit_job::run::RunOptions;
 use rollfit_job::state::State;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
+use super::cause_groups::{self, CauseGroup, PartitionCause};
 use super::new_definition::{NewDefinition, estimate};
-use super::unfilled::{self, selects_whole_key};
-use crate::args::{GlobalArguments, SelectArguments};
+use super::unfilled;
+use crate::args::{GlobalArguments, PlanArguments};
 use crate::exit::{Exit, Failure};
 use crate::given_shard::GivenShard;
 use crate::open::OpenJob;
 use crate::share::{self, Share};
 use crate::{format, join_loss, logging, output};
 
+/// The most partitions that are listed where not all are wanted: as many as a terminal shows.
+const LISTED_MAX: usize = 40;
+
 #[derive(serde::Serialize)]
 struct PlanDocument<'a> {
     partitions: &'a [PlannedPartition],
     write_bytes: u64,
+    /// What the store grows by, and what it takes in between where partitions are replaced.
+    needed_bytes: u64,
     free_bytes: Option<u64>,
     enough_space: bool,
     /// How long it takes at the rate of the last run; none if there is nothing to write, or no run of this job wrote
     /// anything.
     estimate: Option<&'a PlanEstimate>,
-    /// What a new definition means for what an earlier one stored; none where it stored nothing.
+    /// What a new definition means for what an earlier one stored; none where it stored nothing, or all of it is replaced.
     new_definition: Option<&'a NewDefinition>,
     unfilled_windows: &'a [UnfilledWindow],
     /// The shard that this is the plan of; none where it is that of all partitions.
     shard: Option<&'a Share>,
 }
 
-pub(super) fn run(global: &GlobalArguments, arguments: &SelectArguments) -> Result<Exit, Failure> {
-    let given = GivenShard::find(arguments.shard)?;
-    let open = OpenJob::to_read(arguments, given.as_ref())?.of_own_share();
-    let planned = assess(&open.job(), &open.partitions);
-    let write_bytes = planned.iter().map(|line| line.write_bytes).sum();
-    let free_bytes = open.sink.free_bytes();
-    let enough_space = free_bytes.is_none_or(|free| write_bytes <= free);
+pub(super) fn run(global: &GlobalArguments, arguments: &PlanArguments) -> Result<Exit, Failure> {
+    let given = GivenShard::find(arguments.select.shard)?;
+    let open = OpenJob::to_read(&arguments.select, given.as_ref())?.of_own_share();
+    let options =
+        RunOptions { replace: arguments.replace.clone(), force: arguments.force, ..RunOptions::default() };
+    let planned = assess_with(&open.job(), &open.partitions, &options);
+    let space = Space::new(&open, &planned);
     let estimate = estimate(&open, &[], planned.iter().map(|line| line.write_rows).sum());
-    let earlier = planned.iter().map(|line| (&line.partition, line.earlier));
-    let new_definition = NewDefinition::new(&open, earlier);
+    let left = planned.iter().filter(|line| line.write_rows == 0);
+    let new_definition = NewDefinition::new(&open, left.map(|line| (&line.partition, line.earlier)));
     // A shard has some months of a key, and a window may fill in others.
-    let selects_whole_key = |key: &str| open.share.is_none() && selects_whole_key(&arguments.only, key);
+    let selects_whole_key = |key: &str| open.share.is_none() && open.selection.selects_whole_key(key);
     let of_whole_keys = planned.iter().filter(|line| selects_whole_key(&line.partition.key));
     let unfilled_windows = &unfilled_windows(&open.config, of_whole_keys.map(usable_rows));
     if global.json {
         output::json(&PlanDocument {
             partitions: &planned,
-            write_bytes,
-            free_bytes,
-            enough_space,
+            write_bytes: space.write_bytes,
+            needed_bytes: space.needed_bytes,
+            free_bytes: space.free_bytes,
+            enough_space: space.is_enough(),
             estimate: estimate.as_ref(),
             new_definition: new_definition.as_ref(),
             unfilled_windows,
             shard: open.share.as_ref(),
         })?;
     } else {
-        print(&planned, write_bytes, free_bytes, open.share.as_ref())?;
+        print(&planned, &space, open.share.as_ref(), arguments.all)?;
         estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
         new_definition.iter().try_for_each(|new| output::line(&new.sentence()))?;
     }
     unfilled::warn(unfilled_windows, open.config.boundary);
-    if !enough_space {
+    if !space.is_enough() {
         logging::warn(
             "the store does not have enough free space for this plan; free some, or select fewer with --only",
         );
     }
     let failed = planned.iter().any(|line| line.state.is_none());
-    Ok(if failed || !enough_space { Exit::Failed } else { Exit::Done })
+    Ok(if failed || !space.is_enough() { Exit::Failed } else { Exit::Done })
+}
+
+/// The bytes that a run would write, and whether there is room for them.
+struct Space {
+    write_bytes: u64,
+    needed_bytes: u64,
+    free_bytes: Option<u64>,
+}
+
+impl Space {
+    /// The old rows of a partition that is replaced are there until the new ones are committed. How large those of another definition or
+    /// program are is not known, so their room is not counted on.
+    fn new(open: &OpenJob, planned: &[PlannedPartition]) -> Self {
+        let old_bytes = |line: &PlannedPartition| match line.replaced_rows {
+            0 => 0,
+            rows => open.sink.estimate_bytes(&line.partition, rows),
+        };
+        let growth = planned.iter().map(|line| line.write_bytes.saturating_sub(old_bytes(line)));
+        let mut replaced: Vec<u64> =
+            planned.iter().map(|line| old_bytes(line).min(line.write_bytes)).collect();
+        replaced.sort_unstable();
+        let workers = open.job().workers.count(planned.len());
+        let at_once: u64 = replaced.iter().rev().take(workers).sum();
+        Self {
+            write_bytes: planned.iter().map(|line| line.write_bytes).sum(),
+            needed_bytes: growth.sum::<u64>() + at_once,
+            free_bytes: open.sink.free_bytes(),
+        }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.free_bytes.is_none_or(|free| self.needed_bytes <= free)
+    }
+
+    /// `about 36.1 MB to write, 2.0 GB free`; where old rows make way for some of it, how much room it needs.
+    fn sentence(&self) -> String {
+        let needed = match self.needed_bytes {
+            needed if needed == self.write_bytes => String::new(),
+            needed => format!(", which needs {} of room", format::bytes(needed)),
+        };
+        let free = self.free_bytes.map(|free| format!(", {} free", format::bytes(free)));
+        format!("about {} to write{needed}{}", format::bytes(self.write_bytes), free.unwrap_or_default())
+    }
 }
 
 /// `estimate: about 2.2 min at the rate of the last run (48,300 rows/s with 4 workers, 2026-11-27 21:04 UTC)`
@@ -108,13 +159,50 @@ fn usable_rows(line: &PlannedPartition) -> UsableRows<'_> {
     UsableRows { partition: &line.partition, rows: line.rows, lookback_rows: line.lookback_rows }
 }
 
+/// Lists what there is to do or to know, with a row for each partition where they are few or all are wanted; of many the causes.
 fn print(
     planned: &[PlannedPartition],
-    write_bytes: u64,
-    free_bytes: Option<u64>,
+    space: &Space,
     share: Option<&Share>,
+    is_all: bool,
 ) -> Result<(), Failure> {
-    print_lines(planned)?;
+    let listed: Vec<&PlannedPartition> = planned.iter().filter(|line| is_all || is_notable(line)).collect();
+    let is_table = is_all || listed.len() <= LISTED_MAX;
+    if is_table && !listed.is_empty() {
+        print_lines(&listed)?;
+        output::line("")?;
+    }
+    output::line(&counts_line(planned, space, share))?;
+    if !is_table {
+        let causes: Vec<String> = listed.iter().map(|line| cause(line)).collect();
+        let told = listed.iter().zip(&causes).map(|(line, cause)| PartitionCause {
+            partition: &line.partition,
+            state: state(line),
+            cause,
+        });
+        let groups = CauseGroup::from_partitions(told);
+        let lines = cause_groups::lines(&groups, "", |at| causes[at].clone());
+        lines.iter().try_for_each(|line| output::line(line))?;
+        output::line("`--all` lists every partition.")?;
+    }
+    share::others_sentence(share, "planned").iter().try_for_each(|others| Ok(output::line(others)?))
+}
+
+/// Whether there is anything to do about a partition, or to know.
+fn is_notable(line: &PlannedPartition) -> bool {
+    line.state != Some(State::Done)
+        || line.write_rows > 0
+        || line.makes_view
+        || line.pending.is_some()
+        || line.join_loss.is_some()
+}
+
+fn state(line: &PlannedPartition) -> &'static str {
+    line.state.map_or("failed", State::name)
+}
+
+/// `9 partitions: 8 done, 1 missing; about 36.1 MB to write, 2.0 GB free`
+fn counts_line(planned: &[PlannedPartition], space: &Space, share: Option<&Share>) -> String {
     let counts =
         State::ALL.map(|state| (state, planned.iter().filter(|line| line.state == Some(state)).count()));
     let counts =
@@ -123,24 +211,17 @@ fn print(
     let failed = (failed > 0).then(|| format!("{failed} failed"));
     let states = counts.chain(failed).collect::<Vec<_>>().join(", ");
     let states = if states.is_empty() { states } else { format!(": {states}") };
-    let free = free_bytes.map(|free| format!(", {} free", format::bytes(free))).unwrap_or_default();
-    output::line(&format!(
-        "\n{}{states}; about {} to write{free}",
-        share::partitions(planned.len(), share),
-        format::bytes(write_bytes)
-    ))?;
-    share::others_sentence(share, "planned").iter().try_for_each(|others| Ok(output::line(others)?))
+    format!("{}{states}; {}", share::partitions(planned.len(), share), space.sentence())
 }
 
 /// A table with a row for each partition.
-fn print_lines(planned: &[PlannedPartition]) -> Result<(), Failure> {
-    let state = |line: &PlannedPartition| line.state.map_or("failed", State::name).to_owned();
+fn print_lines(planned: &[&PlannedPartition]) -> Result<(), Failure> {
     let rows: Vec<Vec<String>> = planned
         .iter()
         .map(|line| {
             vec![
                 line.partition.to_string(),
-                state(line),
+                state(line).to_owned(),
                 format::count(line.rows),
                 format::bytes(line.write_bytes),
                 cause(line),

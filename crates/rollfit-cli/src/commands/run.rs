@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rollfit::Cpu;
+use rollfit_job::few::few;
 use rollfit_job::foreign;
 use rollfit_job::join_loss::JoinLoss;
 use rollfit_job::partition::Partition;
@@ -20,8 +21,9 @@ use super::before_work::{other_configuration, tell_before_work};
 use super::follow;
 use super::help_summary::HelpSummary;
 use super::new_definition::NewDefinition;
+use super::remaining::Remaining;
 use super::undone::UndonePartition;
-use super::unfilled::{self, selects_whole_key};
+use super::unfilled;
 use crate::args::{GlobalArguments, RunArguments};
 use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
@@ -39,9 +41,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunArguments) -> Result<
     }
     let given = given_shard(arguments)?;
     let summary = run_partitions(global, arguments, given.as_ref())?;
-    output::document(global.json, &summary, Summary::print)?;
+    let exit = arguments.allow_skipped.exit(summary.exit());
+    output::result(global, exit, &summary, Summary::print)?;
     summary.refuse_other_configuration()?;
-    Ok(summary.exit())
+    Ok(exit)
 }
 
 /// The share of the job that a run is given.
@@ -113,14 +116,23 @@ fn run_reported(
     let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
     let (took, reporters) = reporters.finish(&report);
     let written = written_keys(&open.partitions, &report)
-        .filter(|usable| selects_whole_key(&arguments.select.only, &usable.partition.key));
+        .filter(|usable| open.selection.selects_whole_key(&usable.partition.key));
     let unfilled_windows = unfilled_windows(&open.config, written);
     unfilled::warn(&unfilled_windows, open.config.boundary);
     let new_definition = NewDefinition::new(open, outcomes(&report).map(earlier));
     let summary = Summary::new(&report, open.share.clone(), arguments.no_help, took);
-    let summary = Summary { unfilled_windows, new_definition, ..summary };
+    if open.share.is_none() && arguments.select.only.is_empty() && summary.is_all_empty() {
+        logging::warn(ALL_EMPTY);
+    }
+    let remaining =
+        if arguments.force { Remaining::new(&open.own_partitions(), &report) } else { Remaining::default() };
+    let summary = Summary { unfilled_windows, new_definition, remaining, ..summary };
     Ok((summary, reporters))
 }
+
+/// What is said of a job that has nothing to compute anywhere, which is more likely a slip than meant.
+const ALL_EMPTY: &str =
+    "no series has a row in any month of the job: check from and to in [partitions], and the source tables";
 
 /// How each partition ended that the run worked on, in its own share and in others.
 fn outcomes(report: &RunReport) -> impl Iterator<Item = &(Partition, Outcome)> {
@@ -192,9 +204,13 @@ pub(crate) struct Summary {
     written_by_others: usize,
     /// Those of which no row is joined yet.
     waiting: usize,
+    /// Those without features of which no series has a row.
+    empty: Vec<Partition>,
     skipped: Vec<UndonePartition>,
     failed: Vec<UndonePartition>,
     not_started: usize,
+    /// Of a run with --force that was interrupted, what it has not rewritten.
+    remaining: Remaining,
     /// The partitions of the other shards; none where the run had the whole job.
     other_shards: Option<HelpSummary>,
     /// How often the source of a partition was read.
@@ -298,6 +314,7 @@ impl Summary {
             Outcome::AlreadyDone => self.already_done += 1,
             Outcome::WrittenByOther => self.written_by_others += 1,
             Outcome::Waiting => self.waiting += 1,
+            Outcome::Empty => self.empty.push(partition.clone()),
             Outcome::LeftAlone(_) => self.skipped.extend(UndonePartition::new(partition, outcome)),
             _ => self.failed.extend(UndonePartition::new(partition, outcome)),
         }
@@ -309,6 +326,11 @@ impl Summary {
     /// What to do about it.
     pub(super) fn refuse_other_configuration(&self) -> Result<(), Failure> {
         self.other_configuration.as_ref().map_or(Ok(()), |other| Err(other_configuration(other)))
+    }
+
+    /// Whether no partition has a row.
+    fn is_all_empty(&self) -> bool {
+        self.partitions > 0 && self.empty.len() == self.partitions
     }
 
     /// Whether it was stopped before all was done.
@@ -358,17 +380,20 @@ impl Summary {
             format!("  {partition}: {}", pending_rows::sentence(pending))
         }));
         lines.extend(output::rest_line(self.pending.len(), "partition"));
+        lines.extend(self.empty_line());
         lines.extend((self.retries > 0).then(|| self.retries_line()));
-        let problems = self.failed.iter().chain(&self.skipped).take(ENTRIES_MAX);
-        lines.extend(
-            problems.map(|problem| format!("  {}: {}: {}", problem.partition, problem.state, cause(problem))),
-        );
-        lines.extend(output::rest_line(self.failed.len() + self.skipped.len(), "partition"));
+        for problems in [&self.failed, &self.skipped] {
+            lines.extend(UndonePartition::lines(&problems.iter().collect::<Vec<_>>(), "", &cause));
+        }
         lines.extend(self.other_shards.iter().flat_map(|others| others.lines(&cause)));
         lines.extend(self.ways_out());
-        let interrupted = "Interrupted. Run the same command again to continue.";
-        lines.extend(self.interrupted.then(|| interrupted.to_owned()));
+        lines.extend(self.interrupted.then(|| self.how_to_continue()));
         lines
+    }
+
+    fn how_to_continue(&self) -> String {
+        let same = || "Interrupted. Run the same command again to continue.".to_owned();
+        self.remaining.sentence().unwrap_or_else(same)
     }
 
     fn counts_line(&self) -> String {
@@ -376,16 +401,23 @@ impl Summary {
             if number > 0 { format!(", {number} {what}") } else { String::new() }
         };
         format!(
-            "{}: {} written, {} already done{}{}, {} skipped, {} failed, {} not started",
+            "{}: {} written, {} already done{}{}{}, {} skipped, {} failed, {} not started",
             share::partitions(self.partitions, self.shard.as_ref()),
             self.written,
             self.already_done,
             some(self.written_by_others, "written by other runners"),
             some(self.waiting, "waiting"),
+            some(self.empty.len(), "empty"),
             self.skipped.len(),
             self.failed.len(),
             self.not_started
         )
+    }
+
+    /// The partitions without a row, in one line.
+    fn empty_line(&self) -> Option<String> {
+        let empty = (!self.empty.is_empty()).then(|| few(&self.empty))?;
+        Some(format!("  empty (no series has a row): {empty}"))
     }
 
     fn retries_line(&self) -> String {

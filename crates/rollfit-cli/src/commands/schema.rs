@@ -33,7 +33,8 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
     }
     let stores = Stores::open(&config, Purpose::Read)?;
     let (source, sink) = (stores.source(), stores.sink());
-    let mut partitions = open::planned(&config, source.as_ref(), sink.as_ref(), &arguments.only)?;
+    let mut partitions =
+        open::planned(&config, source.as_ref(), sink.as_ref(), &arguments.selection.selection()?)?;
     partitions.extend(months_ahead(&partitions, arguments.months_ahead.into()));
     config.check_outputs(partitions.iter())?;
     let mut statements = stores.sink_store().ddl(&partitions)?;

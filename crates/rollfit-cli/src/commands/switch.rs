@@ -5,6 +5,7 @@ use rollfit_job::Job;
 use rollfit_job::config::JobConfig;
 use rollfit_job::few::few_and;
 use rollfit_job::plan::{PlannedPartition, assess};
+use rollfit_job::selection::Selection;
 use rollfit_job::state::State;
 use rollfit_job::store::{Purpose, Switch};
 
@@ -35,7 +36,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
     let machine = machine::here();
     let stores = Stores::open(&config, Purpose::Read)?;
     let (source, sink) = (stores.source(), stores.sink());
-    let partitions = open::planned(&config, source.as_ref(), sink.as_ref(), &[])?;
+    let partitions = open::planned(&config, source.as_ref(), sink.as_ref(), &Selection::default())?;
     let mut switch = stores.sink_store().switch(&partitions, views_schema)?;
     let job = Job {
         config: &config,

@@ -4,6 +4,8 @@ use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 use rollfit_job::run::Outcome;
 
+use super::cause_groups::{self, CauseGroup, PartitionCause};
+
 /// A partition that was not done, and why.
 #[derive(serde::Serialize)]
 pub(super) struct UndonePartition {
@@ -16,6 +18,16 @@ pub(super) struct UndonePartition {
 }
 
 impl UndonePartition {
+    /// A line for each cause, `cause` being what to say of a partition's and `note` what to say of all.
+    pub(super) fn lines(problems: &[&Self], note: &str, cause: impl Fn(&Self) -> String) -> Vec<String> {
+        let told = problems.iter().map(|problem| PartitionCause {
+            partition: &problem.partition,
+            state: problem.state,
+            cause: &problem.cause,
+        });
+        cause_groups::lines(&CauseGroup::from_partitions(told), note, |at| cause(problems[at]))
+    }
+
     /// Why a partition with this outcome was not done; none where it was, or was not begun.
     pub(super) fn new(partition: &Partition, outcome: &Outcome) -> Option<Self> {
         let problem = |state, cause| Some(Self { partition: partition.clone(), state, cause, detail: None });
@@ -25,6 +37,7 @@ impl UndonePartition {
             | Outcome::WrittenByOther
             | Outcome::Unchecked
             | Outcome::Waiting
+            | Outcome::Empty
             | Outcome::Abandoned => None,
             Outcome::LeftAlone(assessment) => problem(assessment.state.name(), assessment.cause.clone()),
             Outcome::Held(holder) => problem("held", format!("still in use by {holder}")),

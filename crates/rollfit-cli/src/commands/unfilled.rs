@@ -2,16 +2,10 @@
 
 use rollfit_job::config::Boundary;
 use rollfit_job::few::{SHOWN_MAX, few_and};
-use rollfit_job::partition::Selector;
 use rollfit_job::unfilled::UnfilledWindow;
 
 use crate::format::{count, plural};
 use crate::logging;
-
-/// Whether all partitions of a key are selected. Of single months it is not known whether a window fills in another.
-pub(super) fn selects_whole_key(only: &[Selector], key: &str) -> bool {
-    only.is_empty() || only.iter().any(|selector| selector.key == key && selector.month.is_none())
-}
 
 /// Warns once per window, and of many windows at once.
 pub(super) fn warn(windows: &[UnfilledWindow], boundary: Boundary) {

@@ -5,7 +5,8 @@ use rollfit_job::partition::Partition;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::verify::{Depth, Verified, verify};
 
-use super::checks::{self, Remark};
+use super::checks::{self, Remark, VerdictCauses};
+use crate::allow_skipped::AllowSkipped;
 use crate::args::{GlobalArguments, VerifyArguments};
 use crate::exit::{Exit, Failure};
 use crate::given_shard::GivenShard;
@@ -39,6 +40,8 @@ pub(super) struct VerifyDocument {
     different: usize,
     failed: usize,
     absent: usize,
+    /// Without features and without a row in any series.
+    empty: usize,
     /// Written by a later version of rollfit, which can verify them.
     newer: usize,
     skipped: usize,
@@ -51,8 +54,9 @@ pub(super) struct VerifyDocument {
 pub(super) fn run(global: &GlobalArguments, arguments: &VerifyArguments) -> Result<Exit, Failure> {
     let given = GivenShard::find(arguments.select.shard)?;
     let document = verify_partitions(arguments, given.as_ref())?;
-    output::document(global.json, &document, VerifyDocument::print)?;
-    Ok(document.exit())
+    let exit = arguments.allow_skipped.exit(document.exit());
+    output::result(global, exit, &document, VerifyDocument::print)?;
+    Ok(exit)
 }
 
 /// Verifies and prints only progress.
@@ -68,14 +72,17 @@ pub(super) fn verify_partitions(
     };
     let stop = StopSignal::default();
     signals::stop_at_first_signal(&stop)?;
+    let log = |partition: &Partition, outcome: &CheckOutcome<Verified>| {
+        log(partition, outcome, arguments.allow_skipped);
+    };
     let outcomes = verify(&open.job(), &open.partitions, depth, &stop, &log);
     let lines =
         open.partitions.into_iter().zip(outcomes).map(|(partition, outcome)| line(partition, outcome));
     Ok(VerifyDocument::new(lines.collect(), depth, open.share))
 }
 
-fn log(partition: &Partition, outcome: &CheckOutcome<Verified>) {
-    checks::log("verify", partition, outcome, |verified| Remark {
+fn log(partition: &Partition, outcome: &CheckOutcome<Verified>, allow_skipped: AllowSkipped) {
+    checks::log("verify", partition, outcome, allow_skipped, |verified| Remark {
         is_serious: verified.difference.is_some(),
         text: match &verified.difference {
             None if verified.adopted_cells > 0 => {
@@ -118,6 +125,7 @@ impl VerifyDocument {
             different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
+            empty: count("empty"),
             newer: count("newer"),
             skipped: count("skipped"),
             shard,
@@ -136,20 +144,25 @@ impl VerifyDocument {
 
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} verified, {}, {} failed, {} without features{}",
+            "{}: {} verified, {}, {} failed, {} without features{}{}",
             share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.equal,
             mismatches(self.different),
             self.failed,
             self.absent,
+            checks::empty_words(self.empty),
             checks::newer_words(self.newer)
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "verified")?;
         self.print_cells()?;
-        for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "skipped")) {
-            checks::print_causes(&line.partition, line.verdict, line.cause.as_slice(), 1)?;
-        }
-        Ok(())
+        let told =
+            self.partitions.iter().filter(|line| !matches!(line.verdict, "equal" | "empty" | "skipped"));
+        let causes = told.map(|line| VerdictCauses {
+            partition: &line.partition,
+            verdict: line.verdict,
+            causes: line.cause.as_slice(),
+        });
+        Ok(checks::print_causes(&causes.collect::<Vec<_>>(), 1)?)
     }
 
     /// What each cell was compared with.

@@ -23,9 +23,11 @@ pub(crate) fn partition_end(at: Try<'_>, outcome: &Outcome, spent: &Spent) -> Pa
             (PartitionOutcome::Written, None, counts.written_rows(), *bytes)
         }
         // Earlier versions cannot read an outcome of its own.
-        Outcome::AlreadyDone | Outcome::WrittenByOther | Outcome::Unchecked | Outcome::Waiting => {
-            (PartitionOutcome::Done, None, 0, 0)
-        }
+        Outcome::AlreadyDone
+        | Outcome::WrittenByOther
+        | Outcome::Unchecked
+        | Outcome::Waiting
+        | Outcome::Empty => (PartitionOutcome::Done, None, 0, 0),
         Outcome::LeftAlone(assessment) => (
             PartitionOutcome::LeftAlone,
             Some(format!("it is {}: {}", assessment.state, assessment.cause)),

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use rollfit::Cpu;
-use rollfit_job::config::{Origin, Setting};
+use rollfit_job::config::{Origin, Series, Setting};
 use rollfit_job::receipt::Definition;
 use rollfit_job::record::{FORMAT, Header};
 
@@ -17,7 +17,6 @@ use crate::paths;
 pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Header {
     let (config, job) = (&open.config, open.job());
     let select = &arguments.select;
-    let config_path = &select.config.config;
     let sessions = open.sink.sessions();
     Header {
         format: FORMAT,
@@ -27,7 +26,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         pid: std::process::id(),
-        config: paths::full_name(config_path).display().to_string(),
+        config: paths::full_name(&open.config_path).display().to_string(),
         options: Some(options(open, arguments)),
         job: job_digest(open),
         source: source_place(open),
@@ -52,13 +51,13 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
 fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
     let with_value = |name: &str, value: String| [name.to_owned(), value];
     let file = |path: &Path| paths::full(path).display().to_string();
-    let mut options: Vec<String> = Vec::new();
-    options.extend(arguments.select.only.iter().flat_map(|only| with_value("--only", only.to_string())));
+    let mut options = arguments.select.selection.typed();
     // Also where an array job gave it: who types the command has none.
     let shard = open.config.run.shard.or(arguments.select.shard).map(|shard| shard.to_string());
     options.extend(shard.into_iter().flat_map(|shard| with_value("--shard", shard)));
     options.extend(arguments.replace.iter().flat_map(|state| with_value("--replace", state.to_string())));
     options.extend(arguments.force.then(|| "--force".to_owned()));
+    options.extend(arguments.allow_skipped.allow_skipped.then(|| "--allow-skipped".to_owned()));
     options.extend((arguments.no_help && open.share.is_some()).then(|| "--no-help".to_owned()));
     options.extend(arguments.follow.then(|| "--follow".to_owned()));
     let poll_ms = arguments.poll_interval.map(|interval| format!("{}ms", interval.0.as_millis()));
@@ -125,10 +124,11 @@ pub(crate) fn job_digests(open: &OpenJob, versions: &[u32]) -> Vec<String> {
 
 fn digest_of(open: &OpenJob, definition: Definition) -> String {
     let config = &open.config;
+    let features_of = |series: &Series| series.features.as_ref().map(ToString::to_string).unwrap_or_default();
     let tables: Vec<String> = config
         .series
         .iter()
-        .flat_map(|series| [series.table.to_string(), series.value.clone(), series.features.to_string()])
+        .flat_map(|series| [series.table.to_string(), series.value.clone(), features_of(series)])
         .collect();
     let places = (source_place(open), sink_place(open), &config.sink.name);
     // What is made of strings and numbers can be written.

@@ -98,10 +98,12 @@ fn instants_finer_than_a_microsecond_are_refused() {
 }
 
 #[test]
-fn a_month_without_rows_is_told_and_the_others_are_done() {
+fn a_month_without_rows_that_are_required_is_told_and_the_others_are_done() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
     sandbox.configure(&["eurusd"], "2017-01", "2017-02");
-    let tables = "the month has no rows in `m1_eurusd` and `bqx_eurusd`";
+    let tables = "the month has no rows in `m1_eurusd` and `bqx_eurusd`, and require_rows = true";
+    let text = fs::read_to_string(sandbox.path("rollfit.toml")).unwrap();
+    sandbox.write("rollfit.toml", format!("{text}require_rows = true\n"));
     fails(&sandbox, 1, &["eurusd 2017-02", tables, "import it, or leave it out of [partitions]"]);
 }
 

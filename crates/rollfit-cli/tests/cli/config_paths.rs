@@ -91,5 +91,5 @@ fn paths_of_variables_flags_and_pipes_start_from_the_working_directory() {
     let mut piped = sandbox.in_clean_environment("sh");
     piped.args(["-c", r#"cat rollfit.toml | "$0" plan --config /dev/stdin"#, ROLLFIT]);
     Answer::from_command(piped).exits(0).says(&["1 done"]);
-    sandbox.run(&plan).exits(3).says(&["conf/none"]);
+    sandbox.run(&plan).exits(2).says(&["conf/none"]);
 }

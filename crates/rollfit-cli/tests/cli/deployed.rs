@@ -224,9 +224,14 @@ fn a_task_of_slurm_is_begun_again_where_that_helps() {
     Answer::from_command(slurm_task(&sandbox, 1, 0)).exits(2).says(&["rollfit.toml does not exist"]);
     assert!(!sandbox.path("requeued").exists(), "a wrong configuration stays wrong");
     sandbox.configure(&["eurusd"], "2017-01", "2017-01");
-    Answer::from_command(slurm_task(&sandbox, 1, 4)).exits(3);
+    let unreachable = |restarts| {
+        let mut task = slurm_task(&sandbox, 1, restarts);
+        task.env("ROLLFIT_STORE__URL", "postgres://127.0.0.1:1/none?connect_timeout=2");
+        Answer::from_command(task).exits(3)
+    };
+    unreachable(4);
     assert!(!sandbox.path("requeued").exists(), "four times are enough");
-    Answer::from_command(slurm_task(&sandbox, 1, 3)).exits(3);
+    unreachable(3);
     assert_eq!(fs::read_to_string(sandbox.path("requeued")).unwrap(), "requeue 7_1\n");
 }
 

@@ -8,7 +8,7 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
-const KEYS: [(&str, &str, &str); 54] = [
+const KEYS: [(&str, &str, &str); 55] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
     ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
@@ -54,6 +54,7 @@ const KEYS: [(&str, &str, &str); 54] = [
     ("RUN__LOCK_WAIT_S", "-2.5", "[run] lock_wait_s = -2.5"),
     ("RUN__SHRUNK_ROWS_MIN", "2", "[run] shrunk_rows_min = 2"),
     ("RUN__JOIN_LOSS_MAX", "-1", "[run] join_loss_max = -1"),
+    ("RUN__REQUIRE_ROWS", "maybe", "expected a boolean"),
     ("RUN__PAIR_WAIT_S", "-2", "[run] pair_wait_s = -2"),
     ("RUN__SETTLE_S", "-3", "[run] settle_s = -3"),
     ("RUN__RECHECK_EVERY_S", "0", "[run] recheck_every_s = 0"),

@@ -15,7 +15,7 @@ fn exit_0_when_all_is_done() {
     sandbox.run(&["run"]).exits(0);
     sandbox.run(&["verify"]).exits(0);
     sandbox.run(&["metrics"]).exits(0);
-    sandbox.run(&["--help"]).exits(0).says(&["Exit codes: 0 done; 1"]);
+    sandbox.run(&["--help"]).exits(0).says(&["Exit codes:\n  0    Done"]);
     sandbox.run(&["--version"]).exits(0);
 }
 
@@ -58,14 +58,26 @@ fn exit_2_when_the_command_line_or_configuration_is_wrong() {
 }
 
 #[test]
-fn exit_3_when_the_store_cannot_be_reached() {
+fn exit_2_when_the_configuration_names_a_directory_that_does_not_exist() {
     let sandbox = Sandbox::new();
     sandbox.configure(&["eurusd"], "2017-01", "2017-01");
     for verb in ["plan", "run", "verify"] {
-        sandbox.run(&[verb]).exits(3).says(&["cannot open the store fx", "rollfit import --into"]);
+        sandbox.run(&[verb]).exits(2).says(&["cannot open the store fx", "rollfit import --into"]);
     }
-    sandbox.run(&["drop", "eurusd:2017-01"]).exits(3);
+    sandbox.run(&["drop", "eurusd:2017-01"]).exits(2);
     assert!(!sandbox.path("fx").exists());
+    sandbox.write("fx", "a file");
+    sandbox.run(&["run"]).exits(2).says(&["cannot open the store fx"]);
+}
+
+#[test]
+fn exit_3_when_the_store_cannot_be_reached() {
+    let sandbox = Sandbox::new();
+    sandbox.configure(&["eurusd"], "2017-01", "2017-01");
+    let nowhere = [("ROLLFIT_STORE__URL", "postgres://127.0.0.1:1/none?connect_timeout=2")];
+    for verb in ["plan", "run"] {
+        sandbox.run_with(&nowhere, &[verb]).exits(3).says(&["127.0.0.1"]);
+    }
 }
 
 #[test]

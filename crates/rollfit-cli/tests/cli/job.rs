@@ -108,7 +108,7 @@ fn every_verb_prints_json_with_the_right_numbers() {
     let dropped = sandbox.run(&["drop", "--json", "eurusd:2017-01"]).exits(0).json();
     assert_eq!(dropped, json!([{"key": "eurusd", "month": "2017-01"}]));
     let wrote = sandbox.run(&["init", "--json", "--config", "new.toml"]).exits(0).json();
-    assert_eq!(wrote, json!({"config": "new.toml"}));
+    assert_eq!((&wrote["config"], &wrote["series"]), (&json!("new.toml"), &json!(["idx", "bqx"])));
 }
 
 #[test]
@@ -151,11 +151,11 @@ fn only_selects_keys_and_partitions() {
     let run = sandbox.run(&["run", "--json", "--only", "usdjpy", "--only", "eurusd:2017-02"]).exits(0).json();
     assert_eq!((&run["partitions"], &run["written"]), (&json!(3), &json!(3)));
     assert!(!sandbox.part("eurusd", "2017-01").exists());
-    sandbox.run(&["run", "--only", "gbpusd"]).exits(2).says(&["--only gbpusd", "eurusd, usdjpy"]);
+    sandbox.run(&["run", "--only", "gbpusd"]).exits(2).says(&["no key gbpusd; it has eurusd, usdjpy"]);
     sandbox
         .run(&["run", "--only", "eurusd:2018-01"])
         .exits(2)
-        .says(&["--only eurusd:2018-01", "from and to"]);
+        .says(&["`eurusd:2018-01` selects nothing: this job has 2017-01 to 2017-02 of eurusd"]);
 }
 
 #[test]

@@ -43,7 +43,10 @@ fn keys_of_every_market_go_through_every_command_as_they_are_written() {
     sandbox.run(&["plan"]).exits(1).says(&["there is one of the key `EURUSD`: case counts"]);
     fs::rename(sandbox.path("features"), sandbox.path("fx/features")).unwrap();
     sandbox.configure(&KEYS, MONTH, MONTH);
-    sandbox.run(&["plan", "--only", "btc-usd"]).exits(2).says(&["no such key"]);
+    sandbox
+        .run(&["plan", "--only", "btc-usd"])
+        .exits(2)
+        .says(&["this job has no key btc-usd; did you mean `BTC-USD`?"]);
     sandbox.run(&["drop", "ES.c.0:2017-01"]).exits(0).says(&["dropped ES.c.0 2017-01"]);
     sandbox.write("rollfit.toml", config(&KEYS, MONTH, MONTH).replace(&format!("{KEYS:?}"), "\"all\""));
     sandbox.run(&["plan"]).exits(0).says(&["1 missing", "3 done"]);

@@ -171,12 +171,22 @@ impl Answer {
     }
 }
 
+/// Messages as a terminal shows them: without the time of each line, and without the level of those that only inform.
+fn unstamped(messages: &str) -> String {
+    let text = |line: &str| {
+        let stamped = line.split_once(' ').filter(|(time, _)| time.parse::<jiff::Timestamp>().is_ok());
+        let text = stamped.map_or(line, |(_, text)| text);
+        text.strip_prefix("info: ").unwrap_or(text).to_owned()
+    };
+    messages.split_inclusive('\n').map(text).collect()
+}
+
 impl From<Output> for Answer {
     fn from(output: Output) -> Self {
         Self {
             status: output.status,
             stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            stderr: unstamped(&String::from_utf8(output.stderr).unwrap()),
         }
     }
 }

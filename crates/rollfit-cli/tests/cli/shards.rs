@@ -62,7 +62,7 @@ fn the_shards_of_a_job_are_all_of_it_and_none_twice() {
         let partitions = if own.len() == 1 { "1 partition" } else { &format!("{} partitions", own.len()) };
         sandbox.run(&["plan", "--shard", &shard]).exits(0).says(&[
             &format!("shard {index} of 4, from --shard: {} of 6 partitions", own.len()),
-            &format!("\n{partitions} of shard {shard}"),
+            &format!("{partitions} of shard {shard}"),
             "of other shards were not planned",
         ]);
         planned.extend(own);
@@ -134,7 +134,7 @@ fn a_selection_has_the_shards_that_the_whole_job_has() {
     sandbox
         .run(&["plan", "--shard", "0/2", "--only", &only])
         .exits(0)
-        .says(&["\n0 partitions of shard 0/2; about 0 B"]);
+        .says(&["0 partitions of shard 0/2; about 0 B"]);
     sandbox.run(&["run", "--no-help", "--shard", "0/2", "--only", &only]).exits(0).says(&[
         "0 partitions of shard 0/2: 0 written",
         "1 partition of other shards: 0 written here, 1 missing, not started (--no-help)\n  missing: ",

@@ -327,7 +327,7 @@ fn drop_refuses_what_is_not_ours_and_what_is_not_there() {
     let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
     let refuses = |partition: &str| -> Answer { sandbox.run(&["drop", "eurusd:2017-02", partition]) };
     refuses("eurusd:2018-01").exits(1).says(&["eurusd 2018-01 has no features to drop"]);
-    refuses("eurusd").exits(2).says(&["`eurusd` names no month"]);
+    refuses("eurusd").exits(2).says(&["add --yes", "2 partitions"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
     refuses("eurusd:2017-01").exits(1).says(&["was not dropped", "part.parquet", "by hand"]);
     assert!(sandbox.part("eurusd", "2017-02").exists(), "nothing is dropped where one is refused");

@@ -9,7 +9,8 @@ use rollfit_job::activity::{Activity, Times};
 use rollfit_job::config::Workers;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
-use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Try, run};
+use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Stage, Try, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::Source;
 use rollfit_job::watch::{Moment, Unseen};
@@ -34,7 +35,7 @@ impl Opened {
     }
 
     fn partitions(&self) -> Vec<Partition> {
-        partitions(&self.config, &self.store, &self.store, &[]).unwrap()
+        partitions(&self.config, &self.store, &self.store, &Selection::default()).unwrap()
     }
 }
 
@@ -43,9 +44,24 @@ impl Opened {
 struct Clerk {
     spent: Mutex<Vec<Spent>>,
     seen: Option<Sender<Vec<Activity>>>,
+    gate: Option<Gate>,
+}
+
+/// Where a worker says that it has begun, and waits until it may go on.
+struct Gate {
+    begun: Sender<()>,
+    may_go_on: Mutex<Receiver<()>>,
 }
 
 impl Observer for Clerk {
+    fn stage(&self, _at: Try<'_>, _stage: Stage) {
+        if let Some(gate) = &self.gate {
+            let _ = gate.begun.send(());
+            // Once the other side has gone, nothing is waited for.
+            let _ = gate.may_go_on.lock().unwrap().recv();
+        }
+    }
+
     fn ended(&self, _at: Try<'_>, outcome: &Outcome, spent: &Spent) {
         assert!(matches!(outcome, Outcome::Written { .. }), "{outcome:?}");
         self.spent.lock().unwrap().push(spent.clone());
@@ -231,13 +247,18 @@ fn a_worker_that_waits_for_a_session_or_opens_one_says_so() {
     let workload = Workload::on(&server, SMALL);
     let opened = Opened::at(&workload, &workload.database.url(), &[("RUN__STORE_SESSIONS_MAX", "1")]);
     let (seen, seen_by_us) = channel();
-    let clerk = Clerk { seen: Some(seen), ..Clerk::default() };
+    let ((begun, has_begun), (go_on, may_go_on)) = (channel(), channel());
+    let gate = Some(Gate { begun, may_go_on: Mutex::new(may_go_on) });
+    let clerk = Clerk { seen: Some(seen), gate, ..Clerk::default() };
     std::thread::scope(|scope| {
+        let running = scope.spawn(|| opened.run(&[first_partition()], &clerk));
+        // What a run asks before its workers begin needs the session too.
+        has_begun.recv().unwrap();
         let snapshot = opened
             .store
             .snapshot(&opened.config.series_of_key("eurusd"), first_partition().period, 0)
             .unwrap();
-        let running = scope.spawn(|| opened.run(&[first_partition()], &clerk));
+        drop(go_on);
         wait_for(&seen_by_us, Activity::Waiting);
         // What the worker gets is a seat without a session.
         server.sql(

@@ -182,7 +182,7 @@ fn a_store_that_cannot_be_looked_into_is_another_exit_code_than_one_that_can() {
     workload.replace_in_configuration(workload.database.name(), "no_such_database");
     workload.doctor_says(3).says(&["no_such_database"]);
     workload.configure("");
-    workload.run(&["doctor", "--only", "gbpusd"]).exits(2).says(&["no such key"]);
+    workload.run(&["doctor", "--only", "gbpusd"]).exits(2).says(&["this job has no key gbpusd"]);
 }
 
 #[test]

@@ -45,6 +45,11 @@ impl Opened {
         Self::with_url(workload, url, settings, purpose)
     }
 
+    /// A store whose sessions have the name that rollfit gives them for this purpose.
+    pub(crate) fn under_own_name(workload: &Workload<'_>, purpose: Purpose) -> Self {
+        Self::with_url(workload, workload.database.url(), &[], purpose)
+    }
+
     /// A store whose sessions have the name of a runner, by default that of this process.
     pub(crate) fn as_runner(workload: &Workload<'_>, name: Option<&str>) -> Self {
         let url = workload.database.url();

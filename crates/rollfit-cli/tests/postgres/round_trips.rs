@@ -8,6 +8,7 @@ use rollfit_job::config::{Layout, Workers};
 use rollfit_job::derived_source::DerivedSource;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Observer, Outcome, RunOptions, Spent, Try, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::state::State;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::watch::Unseen;
@@ -74,7 +75,7 @@ fn waits(workload: &Workload<'_>, settings: &[(&str, &str)], options: &RunOption
     let source = &*DerivedSource::wrap(Arc::clone(store) as _, &config.series);
     let sink = &**store;
     let job = Job { config, source, sink, workers: Workers::Fixed(1), machine: &Unseen };
-    let partitions = partitions(config, source, sink, &[]).unwrap();
+    let partitions = partitions(config, source, sink, &Selection::default()).unwrap();
     // Before the first partition the run asks who else is at work.
     let seen = Mutex::new(store.round_trips() as usize + 1);
     let counter = Counter { store, seen, partitions: Mutex::default() };

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rollfit_job::partition::Partition;
 use rollfit_job::runners::{RunnerName, StoreRunner};
-use rollfit_job::store::Sink;
+use rollfit_job::store::{Purpose, Sink};
 
 use crate::opened::{Opened, first_partition};
 use crate::server::Setup;
@@ -54,6 +54,22 @@ fn runners_of_another_role_are_told_as_far_as_they_are_shown() {
     let far = runner(&runners, FAR);
     assert_eq!((far.sessions, far.since_us, far.held.len()), (Some(1), None, 1), "{far:?}");
     assert_eq!((far.held[0].since_us, far.held[0].bytes), (None, None));
+}
+
+#[test]
+fn who_only_reads_is_no_runner() {
+    let workload = Workload::one();
+    let _reader = Opened::under_own_name(&workload, Purpose::Read);
+    assert!(workload.database.one::<bool>(
+        "select exists (select from pg_stat_activity where application_name like 'rollfit reader %'
+             and datname = current_database())"
+    ));
+    let _source = Opened::under_own_name(&workload, Purpose::Source);
+    let ours = Opened::as_runner(&workload, Some(FAR));
+    let names: Vec<String> =
+        ours.store.runners(&[]).unwrap().iter().map(|runner| runner.name.to_string()).collect();
+    assert_eq!(names.len(), 2, "{names:?}");
+    assert!(names.iter().any(|name| name == FAR), "{names:?}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod tally;
 pub(crate) use self::comparison::compare_rows;
 pub use self::tally::{Cell, Compared, MatchedRows, Tally};
 use crate::Job;
-use crate::check::{CheckOutcome, check_each};
+use crate::check::{CheckOutcome, check_each, without_features};
 use crate::features_of_fits::as_features;
 use crate::panel::Panel;
 use crate::partition::Partition;
@@ -36,7 +36,7 @@ fn compare_one(
     stop: &StopSignal,
 ) -> Result<CheckOutcome<Compared>, StoreError> {
     match job.sink.found(partition)? {
-        Found::Nothing => return Ok(CheckOutcome::Absent),
+        Found::Nothing => return Ok(without_features(job, partition)),
         Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
         Found::Ours(_) | Found::Foreign(_) => {}
     }

@@ -2,7 +2,7 @@
 
 use super::ConfigError;
 use super::config_file::SeriesSection;
-use super::error::nearest;
+use crate::nearest::nearest;
 
 /// How the values of a series follow from closes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,7 +82,7 @@ pub(super) fn resolve_derivation(
 
 fn unknown(name: &str, derive: &str) -> ConfigError {
     let word = derive.split('(').next().unwrap_or_default().trim();
-    let hint = match nearest(&word.to_lowercase(), [RATE_INDEX, BACKWARD_RETURN].into_iter()) {
+    let hint = match nearest(word, [RATE_INDEX, BACKWARD_RETURN]) {
         Some(RATE_INDEX) => format!("did you mean \"{RATE_INDEX}\"? "),
         Some(near) => format!("did you mean \"{near}(15)\"? "),
         None => String::new(),

@@ -2,6 +2,7 @@
 
 use super::CONFIG_BYTES_MAX;
 use crate::foreign;
+use crate::nearest::nearest;
 
 /// A configuration that cannot be used: what, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,13 +76,4 @@ fn nearest_key(message: &str) -> Option<String> {
     let names: Vec<&str> = message.strip_prefix("unknown field ")?.split('`').skip(1).step_by(2).collect();
     let (unknown, known) = names.split_first()?;
     nearest(unknown, known.iter().copied()).map(str::to_owned)
-}
-
-/// The name most like `wanted`, if one is alike at all.
-pub(super) fn nearest<'a>(wanted: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .map(|name| (strsim::jaro_winkler(wanted, name), name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }

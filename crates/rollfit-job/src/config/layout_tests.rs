@@ -14,7 +14,7 @@ fn a_layout_is_one_of_two_and_only_that_of_fits_has_views() {
     assert_eq!((fits.sink.layout, fits.sink.views_schema.as_deref()), (Layout::Fits, Some("fx")));
     let names = (fits.series[0].as_stored(), fits.series[0].clone());
     assert_eq!((names.0.columns.len(), names.1.columns.len()), (31, 90));
-    assert_eq!(names.0.features.to_string(), "fit_reg_rate_{key}_{yyyy}_{mm}");
+    assert_eq!(names.0.features.as_ref().unwrap().to_string(), "fit_reg_rate_{key}_{yyyy}_{mm}");
     for (lines, parts) in [
         ("layout = \"fit\"", &["[store] layout = \"fit\"", "write \"metrics\" or \"fits\""][..]),
         ("layout = \"Fits\"", &["[store] layout = \"Fits\""]),

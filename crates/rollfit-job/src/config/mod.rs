@@ -13,6 +13,7 @@ mod server;
 mod setting;
 mod stored_series;
 mod stores;
+mod variables;
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -34,6 +35,7 @@ pub use self::setting::{Origin, Origins, Setting};
 pub use self::stored_series::{FIT_NUMBERS, FIT_PREFIX};
 use self::stores::resolve_stores;
 pub use self::stores::{Compression, DirectIo, NumberType, RowSecurity, SinkConfig, StoreConfig};
+pub use self::variables::{nearest_variable, sets_key};
 use crate::key::check_key;
 use crate::month::Month;
 

@@ -35,7 +35,8 @@ impl JobConfig {
                 let sources = self.series.iter().map(|series| (series.table.for_key(&partition.key), series));
                 tables.sources.extend(sources);
             }
-            for series in &self.series {
+            // Where none is named, the store has a place of its own for each partition.
+            for series in self.series.iter().filter(|series| series.features.is_some()) {
                 tables.add_names(partition, series)?;
             }
         }
@@ -65,7 +66,7 @@ impl<'a> JobTables<'a> {
             Layout::Fits => {
                 format!(
                     " (layout = \"fits\" has a view of that name, and the rows in `{FIT_PREFIX}{}`)",
-                    series.features
+                    features_pattern(series)
                 )
             }
         };
@@ -123,7 +124,11 @@ impl<'a> JobTables<'a> {
 }
 
 fn features_of(series: &Series) -> String {
-    format!("[series.{}] features = \"{}\"", series.name, series.features)
+    format!("[series.{}] features = \"{}\"", series.name, features_pattern(series))
+}
+
+fn features_pattern(series: &Series) -> String {
+    series.features.as_ref().map_or_else(String::new, ToString::to_string)
 }
 
 fn of_owner((partition, series): Owner<'_>) -> String {

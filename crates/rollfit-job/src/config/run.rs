@@ -57,6 +57,8 @@ pub struct RunConfig {
     pub shrunk_rows_min: f64,
     /// A changed input of whose rows the join loses a larger share than this is `shrunk`.
     pub join_loss_max: f64,
+    /// Whether a month without rows fails, in place of being noted as empty.
+    pub require_rows: bool,
     /// How much later another series has to have an instant before a last row that it lacks counts as lost; in data time.
     pub pair_wait: Duration,
     /// How long a partition stays open for late rows once every series has rows after it, and after each row that comes late.
@@ -110,6 +112,7 @@ pub(super) fn resolve_run(file: &ConfigFile) -> Result<RunConfig, ConfigError> {
         shard: None,
         shrunk_rows_min: share("shrunk_rows_min", run.shrunk_rows_min)?,
         join_loss_max: share("join_loss_max", run.join_loss_max)?,
+        require_rows: run.require_rows,
         pair_wait: seconds("pair_wait_s", run.pair_wait_s)?,
         settle: seconds("settle_s", run.settle_s)?,
         recheck_every: timeout("recheck_every_s", run.recheck_every_s)?,

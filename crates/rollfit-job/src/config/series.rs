@@ -6,10 +6,10 @@ use rollfit::{Metric, Window};
 
 use super::config_file::{ConfigFile, SeriesSection};
 use super::derivation::{Derivation, resolve_derivation};
-use super::error::nearest;
 use super::stored_series::{FIT_NUMBERS, check_fit_columns, fit_columns};
 use super::{ConfigError, Layout, Pattern, PatternError, TIME_COLUMN};
 use crate::key::check_key;
+use crate::nearest::did_you_mean;
 use crate::partition::Partition;
 
 /// One input column and the features made of it.
@@ -25,8 +25,8 @@ pub struct Series {
     pub value: String,
     /// How the values follow from that column, which holds closes; none where it holds the values.
     pub derivation: Option<Derivation>,
-    /// The features table of a partition, where the store has tables.
-    pub features: Pattern,
+    /// The features table of a partition; none where none is named, which serves stores without tables.
+    pub features: Option<Pattern>,
     /// The partitioned table that it is a part of, if it is one.
     pub parent: Option<Pattern>,
     /// The windows in configured order.
@@ -49,10 +49,11 @@ pub struct LabelledWindow {
 }
 
 impl Series {
-    /// The name of the features table of a partition.
+    /// The name of the features table of a partition; empty where none is named.
     pub fn features_table(&self, partition: &Partition) -> String {
         let (yyyy, mm) = (partition.period.month().yyyy(), partition.period.month().mm());
-        self.features.expand(&[("key", &partition.key), ("yyyy", &yyyy), ("mm", &mm)])
+        let values = [("key", partition.key.as_str()), ("yyyy", &yyyy), ("mm", &mm)];
+        self.features.as_ref().map_or_else(String::new, |features| features.expand(&values))
     }
 
     /// The name of the partitioned table that a partition's features table is a part of, if there is one.
@@ -63,7 +64,8 @@ impl Series {
 
     /// The partition whose features table is called `name`, if the name matches the pattern.
     pub fn partition_of(&self, name: &str) -> Option<Partition> {
-        let values = self.features.values_of(name, &[("key", None), ("yyyy", Some(4)), ("mm", Some(2))])?;
+        let placeholders = [("key", None), ("yyyy", Some(4)), ("mm", Some(2))];
+        let values = self.features.as_ref()?.values_of(name, &placeholders)?;
         let [key, yyyy, mm] = values.try_into().ok()?;
         check_key(&key).ok()?;
         Some(Partition::new(key, format!("{yyyy}-{mm}").parse().ok()?))
@@ -71,10 +73,11 @@ impl Series {
 
     /// As [`Series::partition_of`]; a name in which the key has no place is that of a table of `key`.
     pub fn partition_named(&self, name: &str, key: &str) -> Option<Partition> {
-        if self.features.has_key() {
+        let features = self.features.as_ref()?;
+        if features.has_key() {
             return self.partition_of(name);
         }
-        let values = self.features.values_of(name, &[("yyyy", Some(4)), ("mm", Some(2))])?;
+        let values = features.values_of(name, &[("yyyy", Some(4)), ("mm", Some(2))])?;
         let [yyyy, mm] = values.try_into().ok()?;
         Some(Partition::new(key.to_owned(), format!("{yyyy}-{mm}").parse().ok()?))
     }
@@ -156,8 +159,13 @@ fn one_series(
         time: series.time.clone(),
         value: series.value.clone(),
         derivation: resolve_derivation(name, series)?,
-        features: Pattern::parse(&series.features, &["key", "yyyy", "mm"])
-            .map_err(|error| at("features", error))?,
+        features: series
+            .features
+            .as_ref()
+            .map(|features| {
+                Pattern::parse(features, &["key", "yyyy", "mm"]).map_err(|error| at("features", error))
+            })
+            .transpose()?,
         parent: series
             .parent
             .as_ref()
@@ -229,8 +237,7 @@ fn resolve_metrics(names: Option<&Vec<String>>, series: &str) -> Result<Vec<Metr
     let known = || Metric::ALL.iter().map(|metric| metric.name());
     for name in names {
         if name.parse::<Metric>().is_err() {
-            let hint =
-                nearest(name, known()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+            let hint = did_you_mean(name, known());
             let all = known().collect::<Vec<_>>().join(", ");
             return Err(ConfigError::new(format!(
                 "series `{series}`: unknown metric `{name}`; {hint}known are {all}"

@@ -56,7 +56,7 @@ impl Series {
     /// Whether `name` is that of a table of fits, or of one that such tables are parts of: never that of a source table.
     pub(crate) fn is_fit_table(&self, name: &str) -> bool {
         let Some(rest) = name.strip_prefix(FIT_PREFIX) else { return false };
-        let mut patterns = std::iter::once(&self.features).chain(&self.parent);
+        let mut patterns = self.features.iter().chain(&self.parent);
         self.layout() == Layout::Fits && patterns.any(|pattern| pattern.key_behind(rest) != KeyBehind::Nobody)
     }
 
@@ -71,7 +71,7 @@ impl Series {
     pub fn as_stored(&self) -> Self {
         match self.layout() {
             Layout::Fits if self.columns != self.fit_columns => Self {
-                features: self.features.with_prefix(FIT_PREFIX),
+                features: self.features.as_ref().map(|features| features.with_prefix(FIT_PREFIX)),
                 parent: self.parent.as_ref().map(|parent| parent.with_prefix(FIT_PREFIX)),
                 columns: self.fit_columns.clone(),
                 ..self.clone()

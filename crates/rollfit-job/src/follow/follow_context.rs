@@ -11,8 +11,9 @@ use crate::config::Boundary;
 use crate::features::FeatureEngine;
 use crate::lock::lock;
 use crate::month::Month;
-use crate::partition::{Partition, Selector};
+use crate::partition::Partition;
 use crate::run::{Appended, Observer, Runner, Settled, Try};
+use crate::selection::Selection;
 use crate::stop_signal::StopSignal;
 use crate::store::StoreError;
 
@@ -21,7 +22,7 @@ pub(super) struct FollowContext<'a> {
     pub(super) job: &'a Job<'a>,
     pub(super) stop: &'a StopSignal,
     pub(super) observer: &'a dyn FollowObserver,
-    pub(super) only: &'a [Selector],
+    pub(super) only: &'a Selection,
     /// The partitions that were behind before, and weren't found to be up to date yet.
     pub(super) behind: Mutex<Vec<Partition>>,
     pub(super) runner: Runner<'a>,
@@ -106,19 +107,16 @@ impl FollowContext<'_> {
         let (month, config) = (partition.period.month(), self.job.config);
         config.from.is_none_or(|from| from <= month)
             && config.to.is_none_or(|to| month <= to)
-            && (self.only.is_empty() || self.only.iter().any(|selector| selector.matches(partition)))
+            && self.only.matches(partition)
     }
 
     /// Whether some partitions of a key are.
     pub(super) fn selects(&self, key: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|selector| selector.key == key)
+        self.only.selects_key(key)
     }
 
     /// The last month of a key that is followed; none where there is none.
     pub(super) fn last_month(&self, key: &str) -> Option<Month> {
-        let of_key = self.only.iter().filter(|selector| selector.key == key);
-        let selected: Option<Vec<Month>> = of_key.map(|selector| selector.month).collect();
-        let last_selected = selected.and_then(|months| months.into_iter().max());
-        [last_selected, self.job.config.to].into_iter().flatten().min()
+        [self.only.last_month(key), self.job.config.to].into_iter().flatten().min()
     }
 }

@@ -21,7 +21,8 @@ use crate::Job;
 use crate::config::Workers;
 use crate::join_loss::JoinLoss;
 use crate::month::Month;
-use crate::partition::{Partition, Selector};
+use crate::partition::Partition;
+use crate::selection::Selection;
 use crate::state::State;
 use crate::stop_signal::StopSignal;
 use crate::workers::workers_with_sessions;
@@ -33,8 +34,8 @@ pub struct FollowOptions {
     pub poll_interval: Duration,
     /// States that are replaced, of those usually skipped.
     pub replace: Vec<State>,
-    /// The partitions that are followed, of those that the source will have; all of the job where this is empty.
-    pub only: Vec<Selector>,
+    /// The partitions that are followed, of those that the source will have; all of the job where it leaves out none.
+    pub only: Selection,
     /// The partitions that were behind before: that they have caught up is told, once they are found to be as they should be.
     pub behind: Vec<Partition>,
 }

@@ -175,7 +175,9 @@ impl OpenPartition {
             }
             Outcome::Held(holder) => return Ok(self.fail(context, FollowFailure::Held(holder), now)),
             Outcome::Failed(error) => return self.failed(context, error, now),
-            Outcome::Abandoned | Outcome::Unchecked => return Ok(PartitionProgress::CheckLater),
+            Outcome::Abandoned | Outcome::Unchecked | Outcome::Empty => {
+                return Ok(PartitionProgress::CheckLater);
+            }
         }
         self.note_success(context);
         let pending = panel.as_ref().and_then(|panel| panel.pending.as_ref());

@@ -18,9 +18,10 @@ pub use self::health_finding::{Aspect, HealthFact, HealthFinding, Verdict};
 use crate::Job;
 use crate::config::Keys;
 use crate::month::MICROS_PER_SECOND;
-use crate::partition::{Partition, Selector};
+use crate::partition::Partition;
 use crate::period::Period;
 use crate::receipt::Receipt;
+use crate::selection::Selection;
 use crate::store::{Found, Holding, StoreError};
 
 /// Of each key as many of the newest months are looked at closely.
@@ -36,19 +37,18 @@ pub struct HealthOptions<'a> {
     pub counts_all: bool,
     /// The time zone of the closed hours.
     pub offset_at: OffsetAt<'a>,
-    /// What was selected; nothing for all.
-    pub only: &'a [Selector],
+    /// What was selected.
+    pub only: &'a Selection,
 }
 
 impl HealthOptions<'_> {
     fn is_selected(&self, key: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|selector| selector.key == key)
+        self.only.selects_key(key)
     }
 
-    /// Whether single months of a key were selected: the last of them is the last that is looked at.
+    /// Whether the selection of a key ends with a month, which is the last that is looked at.
     fn ends_with_selection(&self, key: &str) -> bool {
-        let mut of_key = self.only.iter().filter(|selector| selector.key == key).peekable();
-        of_key.peek().is_some() && of_key.all(|selector| selector.month.is_some())
+        self.only.last_month(key).is_some()
     }
 }
 

@@ -113,6 +113,22 @@ impl Record {
         header(lines.next_line()?.ok_or(RecordError::NoHeader)?)
     }
 
+    /// Whether a partition was written, as far as the record goes. Reads no further than the first one.
+    ///
+    /// # Errors
+    /// As [`Record::read`], of what was read.
+    pub fn has_written(input: impl BufRead) -> Result<bool, RecordError> {
+        let mut lines = Lines { input, line: Vec::new(), number: 0, bytes: 0 };
+        header(lines.next_line()?.ok_or(RecordError::NoHeader)?)?;
+        while let Some(line) = lines.next_line()? {
+            let event = typed(line).map_err(|cause| RecordError::Line { line: lines.number, cause })?;
+            if matches!(event, Event::Partition(end) if end.outcome == PartitionOutcome::Written) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Adds what happened next.
     pub fn add(&mut self, event: Event) {
         match event {

@@ -99,6 +99,7 @@ impl Done {
             | Outcome::WrittenByOther
             | Outcome::Unchecked
             | Outcome::Waiting
+            | Outcome::Empty
             | Outcome::LeftAlone(_)
             | Outcome::Abandoned => 0,
         };

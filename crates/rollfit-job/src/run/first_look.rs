@@ -35,7 +35,7 @@ impl Runner<'_> {
         }
         if self.is_following() {
             let found = during(Activity::Querying, || self.job.sink.found(at.partition));
-            return self.unless_damaged(found).map(FirstLook::Read);
+            return self.options.unless_damaged(found).map(FirstLook::Read);
         }
         during(Activity::Querying, || self.note_marks());
         let found = match during(Activity::Querying, || self.job.sink.look(at.partition)) {
@@ -43,7 +43,7 @@ impl Runner<'_> {
             Ok(Look::Free(found)) => Ok(found),
             Err(error) => Err(error),
         };
-        let found = self.unless_damaged(found)?;
+        let found = self.options.unless_damaged(found)?;
         if self.is_written_by_other(at.partition, &found) {
             return Ok(FirstLook::End(Outcome::WrittenByOther));
         }

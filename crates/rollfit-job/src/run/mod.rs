@@ -36,7 +36,7 @@ use crate::receipt::{NoValue, Receipt, Stored};
 use crate::record::Decision;
 use crate::state::{Assessment, State};
 use crate::stop_signal::StopSignal;
-use crate::store::StoreError;
+use crate::store::{Found, StoreError};
 use crate::watch::Moment;
 
 /// What a run may do beyond the states that are due.
@@ -48,6 +48,24 @@ pub struct RunOptions {
     pub force: bool,
     /// Whether a runner stops after its own share of the job, in place of helping with what is missing of the others.
     pub no_help: bool,
+}
+
+impl RunOptions {
+    /// Whether a run writes a partition of which the source has `rows`. An empty one is never replaced: to be rid of the old features,
+    /// drop them.
+    pub(crate) fn writes(&self, assessment: &Assessment, rows: u64) -> bool {
+        assessment.state.is_due()
+            || (assessment.state == State::Done && self.force)
+            || (assessment.may_be_replaced(&self.replace) && rows > 0)
+    }
+
+    /// What was found. Damaged features are an error, and count as none where they are to be computed again.
+    pub(crate) fn unless_damaged(&self, found: Result<Found, StoreError>) -> Result<Found, StoreError> {
+        match found {
+            Err(error) if error.is_damage() && self.force => Ok(Found::Nothing),
+            found => found,
+        }
+    }
 }
 
 /// How a partition ended.
@@ -74,6 +92,8 @@ pub enum Outcome {
     Unchecked,
     /// No row is joined yet, and there is nothing to store.
     Waiting,
+    /// There are no features, and no series has a row.
+    Empty,
     /// It is skipped (promise 3).
     LeftAlone(Assessment),
     /// Another runner writes it.

@@ -9,12 +9,13 @@ use super::partition::Runner;
 use super::{Outcome, Stage, Try, WrittenCounts};
 use crate::activity::{Activity, Lane, during, enter};
 use crate::addition::Addition;
+use crate::empty::{is_empty_panel, no_rows};
 use crate::features::FeatureEngine;
 use crate::foreign;
 use crate::join_loss::JoinLoss;
 use crate::panel::Panel;
 use crate::partition::Partition;
-use crate::plan::{is_new_loss, no_rows};
+use crate::plan::is_new_loss;
 use crate::receipt::{Input, Receipt, Stored};
 use crate::state::{Assessment, State};
 use crate::store::{Claim, FeatureTile, Found, ReaderView, SeriesRows, Slot, StoreError, Write};
@@ -166,14 +167,6 @@ impl Runner<'_> {
         Ok((Panel::read(source, config, partition)?, Vec::new()))
     }
 
-    /// What was found. Damaged features are an error, and count as none where they are to be computed again.
-    pub(super) fn unless_damaged(&self, found: Result<Found, StoreError>) -> Result<Found, StoreError> {
-        match found {
-            Err(error) if error.is_damage() && self.options.force => Ok(Found::Nothing),
-            found => found,
-        }
-    }
-
     /// What to do with a partition whose sink holds `found` and whose source holds `panel`, which is `input` in a receipt.
     fn decide(
         &self,
@@ -189,10 +182,13 @@ impl Runner<'_> {
             State::Missing if input.rows == 0 && (self.is_following() || panel.waits_for_rows()) => {
                 Ok(PartitionAction::End(Outcome::Waiting))
             }
+            State::Missing if input.rows == 0 && is_empty_panel(self.job.config, panel) => {
+                Ok(PartitionAction::End(Outcome::Empty))
+            }
             State::Missing if input.rows == 0 => {
                 Err(StoreError::permanent(no_rows(self.job.config, at.partition, panel)))
             }
-            _ if self.is_to_write(&assessment, input) => {
+            _ if self.options.writes(&assessment, input.rows) => {
                 self.for_readers(at, assessment, PartitionAction::Write)
             }
             State::Done => self.for_readers(at, assessment, |_| PartitionAction::End(Outcome::AlreadyDone)),
@@ -227,18 +223,6 @@ impl Runner<'_> {
     fn is_found_by_readers(&self, at: Try<'_>) -> Result<bool, StoreError> {
         let view = during(Activity::Querying, || self.job.sink.reader_view(at.partition))?;
         Ok(view == ReaderView::Ready)
-    }
-
-    fn is_to_write(&self, assessment: &Assessment, input: &Input) -> bool {
-        match assessment.state {
-            State::Missing | State::Grown | State::InputChanged => true,
-            State::Done => self.options.force,
-            State::Blocked | State::Newer => false,
-            // An empty partition is never written: to be rid of the old features, drop them.
-            State::DefinitionChanged | State::Foreign | State::Shrunk => {
-                assessment.may_be_replaced(&self.options.replace) && input.rows > 0
-            }
-        }
     }
 
     /// Adds what is new to a partition that has grown; nothing to one in another state, or that is written again anyway.
@@ -312,7 +296,7 @@ impl Runner<'_> {
             Claim::Taken(slot) => slot,
             Claim::Held(holder) | Claim::Rewrite(holder) => return Ok(Some((held_by(&holder), None))),
         };
-        if self.unless_damaged(during(Activity::Querying, || slot.found()))? != *found {
+        if self.options.unless_damaged(during(Activity::Querying, || slot.found()))? != *found {
             self.done.sees_held(at.partition);
             return Ok(None);
         }

@@ -55,9 +55,13 @@ pub(super) fn may_replace_unread(options: &RunOptions, state: State) -> bool {
     match state {
         State::Missing => true,
         State::DefinitionChanged | State::Foreign => options.replace.contains(&state),
-        State::Done | State::Grown | State::InputChanged | State::Shrunk | State::Blocked | State::Newer => {
-            false
-        }
+        State::Empty
+        | State::Done
+        | State::Grown
+        | State::InputChanged
+        | State::Shrunk
+        | State::Blocked
+        | State::Newer => false,
     }
 }
 

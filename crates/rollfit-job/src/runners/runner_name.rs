@@ -20,6 +20,8 @@ pub struct RunnerName {
 
 /// What the name begins with.
 const PREFIX: &str = "rollfit ";
+/// What the name of a process that only reads begins with. It is no runner's.
+const READER_PREFIX: &str = "rollfit reader ";
 
 impl RunnerName {
     /// The characters of a definition's hash that a name has.
@@ -65,6 +67,13 @@ impl RunnerName {
         let mut name = Self { host, ..short }.to_string();
         name.truncate(name.floor_char_boundary(bytes_max));
         name
+    }
+
+    /// What the process is called where it only reads, in at most so many bytes: `rollfit reader PID@HOST`.
+    pub fn reader_within(&self, bytes_max: usize) -> String {
+        let reader = Self { definition: None, shard: None, ..self.clone() };
+        let name = reader.within((bytes_max + PREFIX.len()).saturating_sub(READER_PREFIX.len()));
+        name.replacen(PREFIX, READER_PREFIX, 1)
     }
 
     /// The runner of this name; none where it is no runner's.
@@ -136,5 +145,13 @@ mod tests {
         let name = longer.within(63);
         assert!(name.len() <= 63 && name.ends_with(" 1a2b3c4d 10/64"), "{name}");
         assert_eq!(RunnerName::parse(&name).unwrap().shard, longer.shard);
+    }
+
+    #[test]
+    fn a_reader_is_no_runner() {
+        let name = runner("worker-3", Some("1a2b3c4d"), Some("3/8")).reader_within(63);
+        assert_eq!(name, "rollfit reader 4711@worker-3");
+        assert_eq!(RunnerName::parse(&name), None);
+        assert!(runner(&"x".repeat(80), None, None).reader_within(63).len() <= 63);
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError, Switch};
+use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError, SurveyedTable, Switch};
 use crate::config::{JobConfig, StoreConfig};
 use crate::import::{BarsOptions, KeyReport, NewBars};
 use crate::partition::Partition;
@@ -13,6 +13,8 @@ use crate::partition::Partition;
 pub enum Purpose {
     /// To read from: a standby will do.
     Read,
+    /// To read the series of features that are written elsewhere: a standby will do.
+    Source,
     /// To write to as well: of several servers, the one that takes writes.
     Write,
 }
@@ -57,6 +59,21 @@ pub trait StoreKind: Sync {
         config: &JobConfig,
         purpose: Purpose,
     ) -> Result<Arc<dyn Store>, StoreError>;
+
+    /// The tables of the store at `store`, sorted by name, but for those that rollfit keeps for itself. Reads no rows and writes
+    /// nothing: serves a configuration that is still to be written.
+    ///
+    /// # Errors
+    /// As [`StoreKind::open`]; when the tables cannot be listed.
+    fn survey(&self, store: &StoreConfig) -> Result<Vec<SurveyedTable>, StoreError>;
+
+    /// `url` without the passwords in it: what may be written into a file.
+    ///
+    /// # Errors
+    /// When it cannot be told what in it is a password.
+    fn url_without_passwords(&self, url: &str) -> Result<String, StoreError> {
+        Ok(url.to_owned())
+    }
 
     /// Checks that one import can write source tables of all these keys, without going to a store.
     ///

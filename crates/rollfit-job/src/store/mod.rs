@@ -14,6 +14,7 @@ mod kind;
 mod monitor;
 mod sink;
 mod source;
+mod survey;
 mod switch;
 
 pub use advice::{Advice, AppliesWhen, Bottleneck};
@@ -29,6 +30,7 @@ pub use source::{
     ClosesBefore, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows,
     Snapshot, Source,
 };
+pub use survey::{ColumnKind, SurveyedColumn, SurveyedTable};
 pub use switch::Switch;
 
 pub use crate::store_error::{Fault, StoreError};

@@ -11,6 +11,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::run::{RunOptions, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{Grouping, Sink};
 use rollfit_job::watch::Unseen;
@@ -59,7 +60,7 @@ impl Bench {
             options: FollowOptions {
                 poll_interval: Duration::from_secs(1),
                 replace: Vec::new(),
-                only: Vec::new(),
+                only: Selection::default(),
                 behind: Vec::new(),
             },
             stop: StopSignal::default(),
@@ -97,7 +98,7 @@ impl Bench {
 
     fn compare_with_batch(&self, aside: impl Fn(&mut Receipt)) {
         let batch = MemorySink { grouping: Some(Grouping::Apart), ..MemorySink::default() };
-        let planned = partitions(&self.config, &self.source, &batch, &[]).unwrap();
+        let planned = partitions(&self.config, &self.source, &batch, &Selection::default()).unwrap();
         let stop = StopSignal::default();
         run(&self.job_into(&batch), &planned, &RunOptions::default(), &stop, &Silent);
         let (live, batch) = (self.sink.all(), batch.all());

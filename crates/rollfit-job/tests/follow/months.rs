@@ -1,5 +1,6 @@
 //! The turn of a month: when the next one is opened, how long the last one stays open, and what ends.
 
+use rollfit_job::selection::Selection;
 use rollfit_testkit::market::MINUTE_US;
 
 use crate::bench::{Bench, JANUARY, Live, start_us, turn};
@@ -209,7 +210,7 @@ fn the_job_ends_with_its_last_month() {
 #[test]
 fn only_what_is_selected_is_followed() {
     let mut bench = bench("reset", 1, &[("RUN__SETTLE_S", "100")]);
-    bench.options.only = vec!["a:2017-01".parse().unwrap()];
+    bench.options.only = Selection::from_iter(["a:2017-01".parse().unwrap()]);
     let job = bench.job();
     let live = Live::new(&bench, &job);
     live.poll();
@@ -224,7 +225,7 @@ fn only_what_is_selected_is_followed() {
 #[test]
 fn what_is_not_selected_comes_and_is_left_alone() {
     let mut bench = Bench::new(&[("RUN__SETTLE_S", "100")], &["a", "b"], 10);
-    bench.options.only = vec!["a:2017-02".parse().unwrap()];
+    bench.options.only = Selection::from_iter(["a:2017-02".parse().unwrap()]);
     let job = bench.job();
     let live = Live::new(&bench, &job);
     for _ in 0..2 {

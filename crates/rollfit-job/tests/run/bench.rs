@@ -10,6 +10,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::record::Decision;
 use rollfit_job::run::{Observer, Outcome, RunOptions, RunReport, Spent, Stage, Try, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{Fault, StoreError};
 use rollfit_job::watch::{Machine, Moment, Unseen};
@@ -68,7 +69,7 @@ impl Bench {
     }
 
     pub(crate) fn partitions(&self) -> Vec<Partition> {
-        partitions(&self.config, &self.source, &self.sink, &[]).unwrap()
+        partitions(&self.config, &self.source, &self.sink, &Selection::default()).unwrap()
     }
 
     pub(crate) fn run(&self) -> RunReport {

@@ -12,6 +12,7 @@ use rollfit_job::panel::Panel;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{RunOptions, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{LatestQuery, SeriesOfKey, SeriesRows, Source};
 use rollfit_job::watch::Unseen;
@@ -159,7 +160,7 @@ fn derived_series_answer_as_the_imported_ones_do() {
 fn played(config: &JobConfig, source: &dyn Source) -> (Vec<String>, Vec<String>, String) {
     let sink = MemorySink::default();
     let job = Job { config, source, sink: &sink, workers: Workers::Fixed(1), machine: &Unseen };
-    let planned = partitions(config, source, &sink, &[]).unwrap();
+    let planned = partitions(config, source, &sink, &Selection::default()).unwrap();
     let report = run(&job, &planned, &RunOptions::default(), &StopSignal::default(), &Record::default());
     let names = planned.iter().map(Partition::to_string).collect();
     // The reason names the series and their tables.
@@ -180,7 +181,7 @@ fn a_job_over_closes_stores_what_one_over_imported_series_stores() {
             let values =
                 [("RUN__BOUNDARY", boundary), ("PARTITIONS__FROM", months.0), ("PARTITIONS__TO", months.1)];
             let config = config(&values);
-            if partitions(&config, &imported, &MemorySink::default(), &[]).is_err() {
+            if partitions(&config, &imported, &MemorySink::default(), &Selection::default()).is_err() {
                 continue;
             }
             let (one, other) = (played(&derived_config(&values), &derived), played(&config, &imported));
@@ -341,7 +342,7 @@ fn the_first_rows_of_a_key_wait_for_those_that_its_returns_need() {
             workers: Workers::Fixed(1),
             machine: &Unseen,
         };
-        let planned = partitions(&config, &derived, &sink, &[]).unwrap();
+        let planned = partitions(&config, &derived, &sink, &Selection::default()).unwrap();
         let report = run(&job, &planned, &RunOptions::default(), &StopSignal::default(), &Record::default());
         outcomes(&report)
     };

@@ -9,6 +9,7 @@ use rollfit_job::config::JobConfig;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::plan::{PlanError, assess, estimate_missing_bytes, partitions};
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{Fault, SeriesOfKey, Snapshot, Source, StoreError};
 use rollfit_testkit::market::{config, partition};
 use rollfit_testkit::memory::{MemorySink, MemorySource};
@@ -16,7 +17,7 @@ use rollfit_testkit::memory::{MemorySink, MemorySource};
 use crate::bench::{Bench, MONTHS, transient};
 
 fn planned(values: &[(&str, &str)], source: &MemorySource, only: &[&str]) -> Result<Vec<String>, PlanError> {
-    let only: Vec<_> = only.iter().map(|text| text.parse().unwrap()).collect();
+    let only: Selection = only.iter().map(|text| text.parse().unwrap()).collect();
     Ok(partitions(&config(values), source, &MemorySink::default(), &only)?
         .iter()
         .map(ToString::to_string)
@@ -54,20 +55,68 @@ fn listed_keys_are_planned_for_every_month_that_is_wanted() {
 }
 
 #[test]
-fn a_selection_takes_keys_and_single_months() {
+fn a_selection_takes_keys_months_ranges_and_globs() {
     let source = uneven();
-    assert_eq!(planned(&[], &source, &["b"]).unwrap(), ["b 2017-02"]);
-    assert_eq!(planned(&[], &source, &["a:2017-03", "a:2017-01"]).unwrap(), ["a 2017-01", "a 2017-03"]);
-    assert_eq!(planned(&[], &source, &["a:2017-03", "b"]).unwrap(), ["a 2017-03", "b 2017-02"]);
+    for (only, expected) in [
+        (&["b"][..], &["b 2017-02"][..]),
+        (&["a:2017-03", "a:2017-01"], &["a 2017-01", "a 2017-03"]),
+        (&["a:2017-03", "b"], &["a 2017-03", "b 2017-02"]),
+        (&["a:..2017-02"], &["a 2017-01", "a 2017-02"]),
+        (&[":2017-02"], &["a 2017-02", "b 2017-02"]),
+        (&["*:2017-0[23]"], &["a 2017-02", "a 2017-03", "b 2017-02"]),
+        (&["?:2017-02..", "a:2017-03"], &["a 2017-02", "a 2017-03", "b 2017-02"]),
+        (&["b", "b:2017-02", "a:2017-01"], &["a 2017-01", "b 2017-02"]),
+        // What a selector of several does not find is only a warning.
+        (&["b", "b:2017-03", "x", "x*", "c"], &["b 2017-02"]),
+    ] {
+        assert_eq!(planned(&[], &source, only).unwrap(), expected, "{only:?}");
+    }
+    let listed = [("PARTITIONS__KEYS", "[\"b\", \"a\"]")];
+    assert_eq!(planned(&listed, &source, &[":2017-02"]).unwrap(), ["b 2017-02", "a 2017-02"]);
+    assert_eq!(planned(&listed, &source, &["[bc]"]).unwrap(), ["b 2017-02", "b 2017-03"]);
+}
+
+#[test]
+fn a_selection_of_months_bounds_every_key() {
+    let source = uneven();
+    let planned = |only: &[&str], from: Option<&str>, to: Option<&str>| {
+        let month = |text: &str| text.parse().unwrap();
+        let only = only.iter().map(|text| text.parse().unwrap()).collect();
+        let only = Selection::new(only, from.map(month), to.map(month)).unwrap();
+        partitions(&config(&[]), &source, &MemorySink::default(), &only)
+            .map(|found| found.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(planned(&[], Some("2017-02"), None).unwrap(), ["a 2017-02", "a 2017-03", "b 2017-02"]);
+    assert_eq!(planned(&["a"], None, Some("2017-01")).unwrap(), ["a 2017-01"]);
+    let error = planned(&["a"], Some("2018-01"), Some("2018-02")).unwrap_err();
+    assert_eq!(error, "nothing is selected from 2018-01 to 2018-02; there is 2017-01 to 2017-03");
 }
 
 #[test]
 fn a_selection_of_what_there_is_not_is_an_error() {
     let source = uneven();
     let error = |only: &[&str]| planned(&[], &source, only).unwrap_err().to_string();
-    assert!(error(&["x"]).contains("--only x: no such key among those of this job, a, b, c"));
-    assert!(error(&["a", "b:2017-03"]).contains("--only b:2017-03: this job has no such partition"));
-    assert!(error(&["c"]).contains("--only c: this job has no such partition"));
+    assert_eq!(error(&["x"]), "`x` selects nothing: this job has no key x; it has a, b, c");
+    assert_eq!(error(&["x*"]), "`x*` selects nothing: no key of this job matches; it has a, b, c");
+    assert_eq!(error(&["b:2017-03"]), "`b:2017-03` selects nothing: this job has only 2017-02 of b");
+    assert_eq!(
+        error(&["*:2018-01.."]),
+        "`*:2018-01..` selects nothing: this job has 2017-01 to 2017-03 of what matches"
+    );
+    assert!(
+        error(&["c"]).starts_with(
+            "`c` selects nothing: no month of c between `from` and `to` of [partitions] has rows"
+        )
+    );
+    assert!(
+        error(&["c", "x"]).contains("`c` selects nothing") && error(&["c", "x"]).contains("; `x` selects")
+    );
+    let many: Vec<String> = (0..1000).map(|at| format!("x{at}")).collect();
+    let error = error(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(error.ends_with("; 997 more selectors select nothing") && error.len() < 1000, "{error}");
+    let listed = planned(&[("PARTITIONS__KEYS", "eurusd,gbpusd")], &source, &["eurusx"]).unwrap_err();
+    assert!(listed.to_string().ends_with("no key eurusx; did you mean `eurusd`?"), "{listed}");
 }
 
 #[test]
@@ -205,7 +254,7 @@ fn ten_times_the_keys_ask_the_store_ten_times_as_much() {
     for keys in [2_500, 25_000] {
         let source = CountingSource { keys, ..CountingSource::default() };
         let planned = |config: &JobConfig, only: &[String]| {
-            let only: Vec<_> = only.iter().map(|text| text.parse().unwrap()).collect();
+            let only: Selection = only.iter().map(|text| text.parse().unwrap()).collect();
             partitions(config, &source, &MemorySink::default(), &only).unwrap().len()
         };
         assert_eq!(planned(&config(&[]), &[]), keys);
@@ -219,7 +268,7 @@ fn ten_times_the_keys_ask_the_store_ten_times_as_much() {
         assert_eq!(planned(&config, &listed), keys);
         assert_eq!(planned(&config, &["k000007".to_owned(), format!("k000008:{}", MONTHS[0])]), 2);
         assert_eq!(source.count(), (0, 0), "listed");
-        let only = ["nokey".parse().unwrap()];
+        let only = Selection::from_iter(["nokey".parse().unwrap()]);
         let error = partitions(&config, &source, &MemorySink::default(), &only).unwrap_err().to_string();
         assert!(error.ends_with(&format!("k000009 and {} more", keys - 10)) && error.len() < 300, "{error}");
     }
@@ -242,7 +291,7 @@ fn month_of(key: &str) -> Result<Month, StoreError> {
 #[test]
 fn many_keys_are_planned_in_order_each_for_its_own_months() {
     let source = CountingSource { keys: 500, month_of: Some(month_of), ..CountingSource::default() };
-    let planned = partitions(&config(&[]), &source, &MemorySink::default(), &[]).unwrap();
+    let planned = partitions(&config(&[]), &source, &MemorySink::default(), &Selection::default()).unwrap();
     let of_key = |at: usize| {
         let key = format!("k{at:06}");
         // Of a key that cannot be read all months of the others are planned, and fail.
@@ -260,16 +309,10 @@ fn where_the_store_is_lost_on_the_way_the_first_key_that_it_lacks_says_so() {
         _ => Err(StoreError::unconnected(Fault::Transient, format!("no answer about {key}"))),
     };
     let source = CountingSource { keys: 500, month_of: Some(month_until_lost), ..CountingSource::default() };
-    let error = partitions(&config(&[]), &source, &MemorySink::default(), &[]).unwrap_err().to_string();
+    let error = partitions(&config(&[]), &source, &MemorySink::default(), &Selection::default())
+        .unwrap_err()
+        .to_string();
     assert_eq!(error, "no answer about k000003");
-}
-
-#[test]
-fn a_key_and_one_of_its_months_may_both_be_selected() {
-    let source = uneven();
-    assert_eq!(planned(&[], &source, &["b", "b:2017-02", "a:2017-01"]).unwrap(), ["a 2017-01", "b 2017-02"]);
-    let error = planned(&[], &source, &["b", "b:2017-03"]).unwrap_err().to_string();
-    assert!(error.contains("--only b:2017-03: this job has no such partition"), "{error}");
 }
 
 /// How often the source is asked while states are looked up, where every look but the `passes`-th fails with `error`; and what

@@ -15,5 +15,6 @@ pub(crate) mod sources_reader;
 pub(crate) mod spans;
 pub(crate) mod staged;
 mod stamps;
+pub(crate) mod survey;
 pub(crate) mod table_file;
 pub(crate) mod table_index;

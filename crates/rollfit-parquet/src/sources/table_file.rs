@@ -12,6 +12,7 @@ use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::{doubles, ticks};
 use rollfit_files::parquet_file::{FileBytes, ReadAt, check_pages};
 use rollfit_job::few::few;
+use rollfit_job::nearest::did_you_mean;
 use rollfit_job::store::StoreError;
 
 use crate::fault::{file_error, source_fault, unreadable};
@@ -66,8 +67,9 @@ impl TableFile {
         let fields = self.contents.metadata.schema().fields();
         let field = fields.iter().find(|field| field.name() == column).ok_or_else(|| {
             StoreError::permanent(format!(
-                "{}: column `{column}` does not exist; the columns are {}",
+                "{}: column `{column}` does not exist; {}the columns are {}",
                 self.path.display(),
+                did_you_mean(column, fields.iter().map(|field| field.name().as_str())),
                 few(fields.iter().map(|field| field.name()))
             ))
         })?;

@@ -8,6 +8,7 @@ use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::import::{Bar, BarsOptions, KeyReport};
 use rollfit_job::plan::partitions;
 use rollfit_job::run::{Outcome, RunOptions, RunReport, run};
+use rollfit_job::selection::Selection;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store::{BarsImport, SeriesRows, Source, StoreError};
 use rollfit_job::watch::Unseen;
@@ -105,7 +106,7 @@ pub(crate) fn all_rows_with(dir: &Path, files: Box<dyn FileSystem>) -> Vec<Optio
 /// Runs the job on one worker.
 pub(crate) fn run_all(dir: &Path, config: &JobConfig, files: Box<dyn FileSystem>) -> RunReport {
     let store = ParquetStore::open_with(dir, config, files).unwrap();
-    let planned = partitions(config, &store, &store, &[]).unwrap();
+    let planned = partitions(config, &store, &store, &Selection::default()).unwrap();
     let job = Job { config, source: &store, sink: &store, workers: Workers::Fixed(1), machine: &Unseen };
     run(&job, &planned, &RunOptions::default(), &StopSignal::default(), &Silent)
 }

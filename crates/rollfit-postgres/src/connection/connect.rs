@@ -22,17 +22,20 @@ const ROW_BYTES_MAX: u64 = 256 << 20;
 const APPLICATION_NAME_BYTES_MAX: usize = 63;
 
 impl Pool {
-    /// Returns the pool for the configured server, whose sessions have the name of the runner unless the user gives them another. Opens no session
-    /// yet.
+    /// Returns the pool for the configured server, whose sessions have the name of the runner, or of a reader, unless the user gives them another.
+    /// Opens no session yet.
     pub(crate) fn connect(
         store: &StoreConfig,
         purpose: Purpose,
         settings: &TransactionSettings,
         runner: &RunnerName,
     ) -> Result<Arc<Self>, StoreError> {
-        let mut environment = Environment::from_process()
-            .with_url_dir(&store.url_dir)
-            .with_fallback_application_name(runner.within(APPLICATION_NAME_BYTES_MAX));
+        let name = match purpose {
+            Purpose::Read => runner.reader_within(APPLICATION_NAME_BYTES_MAX),
+            Purpose::Source | Purpose::Write => runner.within(APPLICATION_NAME_BYTES_MAX),
+        };
+        let mut environment =
+            Environment::from_process().with_url_dir(&store.url_dir).with_fallback_application_name(name);
         if let Some(command) = &store.password_command {
             environment = environment.with_password_command(command, &store.password_command_dir);
         }

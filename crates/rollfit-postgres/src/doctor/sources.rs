@@ -83,9 +83,11 @@ impl PostgresStore {
             let months = months_of_keys.remove(key.as_str()).unwrap_or_default();
             let of_key = OfKey { key, months, tables: &tables };
             together.statements.extend(optional_index::alter_sql(&self.series, key, &tables));
+            let first = sources.len();
             for series in &self.series {
                 sources.push(self.examine_source(&of_key, series, rights, &mut together, findings)?);
             }
+            report_without_rows(key, &sources[first..], findings);
         }
         together.lacking.report(&rights.role, findings);
         if !together.statements.is_empty() {
@@ -133,7 +135,7 @@ impl PostgresStore {
             let counted = self.in_snapshot(|session| count(session, &table, &series.time, &of_key.months));
             if let Some(counted) = findings.found_out(counted)? {
                 together.without_index.extend((!counted.has_index).then(|| source.table.clone()));
-                source.months = Some(counted.report(of_key.key, &table, findings));
+                source.months = Some(counted.report(&table, findings));
             }
         }
         Ok(source)
@@ -213,16 +215,8 @@ fn span_us(months: &[Month]) -> Range<i64> {
 }
 
 impl Counted {
-    fn report(self, key: &str, table: &SeriesTable, findings: &mut Findings) -> Vec<MonthRows> {
+    fn report(self, table: &SeriesTable, findings: &mut Findings) -> Vec<MonthRows> {
         let name = &table.name;
-        let empty: Vec<String> =
-            self.months.iter().filter(|month| month.rows == 0).map(|month| month.month.to_string()).collect();
-        if !empty.is_empty() {
-            findings.problem_once(Problem::new(format!(
-                "{key}: {name} has no rows in {}; import them, or leave them out of [partitions]",
-                few(&empty)
-            )));
-        }
         if self.infinite > 0 {
             findings.problem_once(Problem::new(format!(
                 "{name}: {} is infinite in {} rows; instants must be finite",
@@ -230,6 +224,28 @@ impl Counted {
             )));
         }
         self.months
+    }
+}
+
+/// Reports the months that only some series of a key have rows in, which is a problem, and those that none has.
+fn report_without_rows(key: &str, sources: &[SourceTableReport], findings: &mut Findings) {
+    let without_rows = |source: &SourceTableReport| -> BTreeSet<Month> {
+        let months = source.months.iter().flatten().filter(|month| month.rows == 0);
+        months.map(|month| month.month).collect()
+    };
+    let in_all = sources.iter().map(without_rows).reduce(|all, other| &all & &other).unwrap_or_default();
+    for source in sources {
+        let lacking: Vec<Month> = without_rows(source).difference(&in_all).copied().collect();
+        if !lacking.is_empty() {
+            findings.problem_once(Problem::new(format!(
+                "{key}: {} has no rows in {}; import them, or leave them out of [partitions]",
+                source.table,
+                few(&lacking)
+            )));
+        }
+    }
+    if !in_all.is_empty() {
+        findings.note(format!("{key}: no series has a row in {}", few(&in_all)));
     }
 }
 

@@ -104,7 +104,7 @@ impl PostgresStore {
 
 /// Checks that the server keeps all of the name of a table that holds rows, or of its parent.
 fn check_stored_length(series: &Series, key: &str, name: &str) -> Result<(), StoreError> {
-    let pattern = if key == "parent" { series.parent.as_ref() } else { Some(&series.features) };
+    let pattern = if key == "parent" { series.parent.as_ref() } else { series.features.as_ref() };
     let (what, reason) = match (series.layout(), pattern) {
         (Layout::Fits, Some(pattern)) => (
             format!("[series.{}] {key} = \"{pattern}\"", series.name),

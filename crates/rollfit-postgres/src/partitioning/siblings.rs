@@ -189,7 +189,7 @@ fn like_pattern(series: &Series, key: Option<&str>) -> String {
     // Placeholders have none of the characters that are escaped.
     let escaped = |text: &str| text.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
     let key = key.map_or("%".to_owned(), escaped);
-    let pattern = escaped(&series.features.to_string());
+    let pattern = escaped(&series.features.as_ref().map(ToString::to_string).unwrap_or_default());
     pattern.replace("{yyyy}", "____").replace("{mm}", "__").replace("{key}", &key)
 }
 

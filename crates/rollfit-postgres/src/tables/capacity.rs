@@ -72,7 +72,7 @@ fn patterns<'a>(
     let (is_source, is_sink) = (config.source == *store, config.sink.store == *store);
     config.series.iter().flat_map(move |series| {
         let table = is_source.then_some(("table", &series.table));
-        let features = is_sink.then_some(("features", &series.features));
+        let features = series.features.as_ref().filter(|_| is_sink).map(|features| ("features", features));
         let parent = series.parent.as_ref().filter(|_| is_sink).map(|parent| ("parent", parent));
         let all = [table, features, parent].into_iter().flatten();
         all.map(|(key, pattern)| (series.name.as_str(), key, pattern))

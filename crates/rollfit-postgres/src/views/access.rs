@@ -68,7 +68,7 @@ impl PostgresStore {
             SELECT pg_has_role($1, 'MEMBER') AND has_schema_privilege($1, n.oid, 'CREATE')
                    OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
             FROM pg_catalog.pg_namespace n WHERE n.nspname = $2";
-        if self.purpose == Purpose::Read {
+        if self.purpose != Purpose::Write {
             return Ok(true);
         }
         let parameters: [SqlParameter<'_>; 2] = [(&owner, Type::TEXT), (&views.schema, Type::TEXT)];

@@ -38,8 +38,7 @@ impl From<PlanError> for ReadFailure {
     fn from(error: PlanError) -> Self {
         match error {
             PlanError::Store(error) => Self::Store(error),
-            // Nobody has typed the option of the command.
-            other => Self::Plan(error_chain(&other).replace("--only ", "")),
+            other => Self::Plan(error_chain(&other)),
         }
     }
 }

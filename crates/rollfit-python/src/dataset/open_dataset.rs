@@ -15,6 +15,7 @@ use rollfit_job::month::{Month, display_instant};
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::assess;
+use rollfit_job::selection::Selection;
 use rollfit_job::state::State;
 use rollfit_job::stored_features::StoredState;
 
@@ -42,12 +43,13 @@ pub(crate) struct Dataset {
 /// Open the features of a job by its configuration, to read them.
 ///
 /// The configuration is that of the command, ROLLFIT_ variables of the environment included; so are passwords and `password_command`.
-/// Without `config` it is `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`. It is read once: later changes of it, of the
+/// Without `config` it is `ROLLFIT_CONFIG` of the environment, or the nearest `rollfit.toml`, in the working directory or above it. It is read once: later changes of it, of the
 /// environment or of the working directory change no Dataset. Nothing is written, so a read-only standby will do.
 #[pyfunction]
 #[pyo3(signature = (config=None))]
 pub(crate) fn open(py: Python<'_>, config: Option<PathBuf>) -> PyResult<Dataset> {
-    let config = config.unwrap_or_else(OpenStores::usual_config);
+    let config =
+        config.map_or_else(OpenStores::usual_config, Ok).map_err(|failure| from_failure(&failure))?;
     let name = config.display().to_string();
     let opened = interruptible(py, move || OpenStores::open(config))?;
     let stores = opened.map_err(|failure| from_failure(&failure))?;
@@ -188,7 +190,8 @@ impl Dataset {
     /// The job's partitions: a Table of `key`, `month`, `state`, `rows` (joined rows of the source) and `cause`, as `rollfit plan` shows
     /// them. Reads the source.
     fn partitions(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let plan = self.ask(py, |stores| Ok(assess(&stores.job(), &planned(stores, &[])?)))?;
+        let plan =
+            self.ask(py, |stores| Ok(assess(&stores.job(), &planned(stores, &Selection::default())?)))?;
         let text = |name: &str, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
         let schema = Arc::new(Schema::new(vec![
             text(KEY_COLUMN, false),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use pyo3::prelude::*;
 use rollfit_cli::OpenStores;
+use rollfit_job::empty::is_empty;
 use rollfit_job::few::few;
 use rollfit_job::foreign::message;
 use rollfit_job::panel::Panel;
@@ -106,7 +107,8 @@ fn verdict(stores: &OpenStores, request: &ReadRequest, stored: &StoredState) -> 
     Ok(match stored.assessment.state {
         State::Done => Verdict::Read,
         State::Missing if request.skips_missing => Verdict::Skip,
-        State::Missing if waits_for_rows(stores, request, &stored.partition)? => Verdict::Skip,
+        State::Empty => Verdict::Skip,
+        State::Missing if has_nothing_to_read(stores, request, &stored.partition)? => Verdict::Skip,
         State::Missing => Verdict::Missing,
         // The new rows are after those that are asked for.
         State::Grown if last_us.is_some_and(|last_us| request.span_us.end <= last_us + 1) => Verdict::Read,
@@ -115,12 +117,16 @@ fn verdict(stores: &OpenStores, request: &ReadRequest, stored: &StoredState) -> 
     })
 }
 
-/// Whether a key's newest partition has no joined row yet, so that a run has nothing to compute.
-fn waits_for_rows(
+/// Whether a run has nothing to compute a partition from: no series has a row of it, or it is a key's newest one and has no joined row yet.
+fn has_nothing_to_read(
     stores: &OpenStores,
     request: &ReadRequest,
     partition: &Partition,
 ) -> Result<bool, StoreError> {
+    // A source that cannot be asked makes no partition empty.
+    if is_empty(stores.source.as_ref(), &stores.config, partition).unwrap_or(false) {
+        return Ok(true);
+    }
     let newest = request.partitions.iter().rfind(|other| other.key == partition.key);
     if newest != Some(partition) {
         return Ok(false);

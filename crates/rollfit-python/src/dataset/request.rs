@@ -10,9 +10,11 @@ use rollfit_cli::OpenStores;
 use rollfit_job::config::Keys;
 use rollfit_job::keys::FoundKeys;
 use rollfit_job::month::display_instant;
-use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
+use rollfit_job::selection::Selection;
+use rollfit_job::selector::Selector;
 
 use super::batches::KEY_COLUMN;
 use super::failure::ReadFailure;
@@ -71,9 +73,9 @@ impl ReadRequest {
                 let of_job = stores.clone();
                 let known = interruptible(py, move || known_keys(&of_job))??;
                 let selected = select("key", &wanted, &known)?;
-                selected.into_iter().map(|at| Selector { key: known[at].clone(), month: None }).collect()
+                selected.into_iter().map(|at| Selector::from_key(&known[at])).collect()
             }
-            None => Vec::new(),
+            None => Selection::default(),
         };
         let of_job = stores.clone();
         let partitions = interruptible(py, move || planned(&of_job, &selectors))??;
@@ -129,7 +131,7 @@ pub(super) fn known_keys(stores: &OpenStores) -> Result<Vec<String>, ReadFailure
 }
 
 /// The partitions of the job, by key and month.
-pub(super) fn planned(stores: &OpenStores, only: &[Selector]) -> Result<Vec<Partition>, ReadFailure> {
+pub(super) fn planned(stores: &OpenStores, only: &Selection) -> Result<Vec<Partition>, ReadFailure> {
     let list = || partitions(&stores.config, stores.source.as_ref(), stores.sink.as_ref(), only);
     let mut planned = patiently(|| match list() {
         Err(PlanError::Store(error)) => Err(error),

@@ -23,9 +23,10 @@ use crate::error::{ErrorKind, from_failure};
 /// Parameters
 /// ----------
 /// config : str or path, optional
-///     The configuration; without it `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`.
+///     The configuration; without it `ROLLFIT_CONFIG` of the environment, or the nearest `rollfit.toml`, in the working directory or above it.
 /// only : str or list of str, optional
-///     Only these partitions: keys such as `"eurusd"`, or `"eurusd:2017-01"`. None for all.
+///     Only these partitions: `"eurusd"`, `"eur*"`, `"eurusd:2017-01"`, `"eur*:2017-0?"`, `"eurusd:2017-03..2017-06"`, `":2017-03.."`. None for
+///     all. One that matches nothing is a warning of the logger `rollfit`.
 /// workers : int or str, optional
 ///     Partitions processed at once: `"auto"`, a number, or a range such as `"2..16"`; without it as configured.
 /// replace : str or list of str, optional

@@ -47,6 +47,7 @@ struct RunDocument {
     written: u64,
     already_done: u64,
     waiting: u64,
+    empty: Vec<UndoneName>,
     skipped: Vec<Undone>,
     failed: Vec<Undone>,
     not_started: u64,
@@ -103,6 +104,9 @@ pub(crate) struct RunReport {
     /// Those of which no row is joined yet.
     #[pyo3(get)]
     waiting: u64,
+    /// Those without features of which no series has a row.
+    #[pyo3(get)]
+    empty: u64,
     /// Those that a stop left out.
     #[pyo3(get)]
     not_started: u64,
@@ -180,6 +184,7 @@ impl RunReport {
         counts.set_item("written", self.written)?;
         counts.set_item("already_done", self.already_done)?;
         counts.set_item("waiting", self.waiting)?;
+        counts.set_item("empty", self.empty)?;
         counts.set_item("skipped", self.skipped.len())?;
         counts.set_item("failed", self.failures.len())?;
         counts.set_item("not_started", self.not_started)?;
@@ -239,6 +244,7 @@ impl RunReport {
             written: document.written,
             already_done: document.already_done,
             waiting: document.waiting,
+            empty: document.empty.len() as u64,
             not_started: document.not_started,
             interrupted: document.interrupted,
             retries: document.retries,

@@ -5,8 +5,8 @@ use std::hash::{Hash, Hasher};
 
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
-use rollfit_job::partition::{Partition, Selector};
-use rollfit_job::period::Period;
+use rollfit_job::partition::Partition;
+use rollfit_job::selector::Selector;
 
 use crate::error::ErrorKind;
 
@@ -66,7 +66,6 @@ impl JobPartition {
             |what: &str| ErrorKind::Config.error(format!("{key:?}, {month:?} is no partition: {what}"));
         let selector: Selector =
             format!("{key}:{month}").parse().map_err(|error| wrong(&format!("{error}")))?;
-        let month = selector.month.ok_or_else(|| wrong("it has no month"))?;
-        Ok(Self(Partition::new(selector.key, Period::Month(month))))
+        selector.partition().map(Self).ok_or_else(|| wrong("it stands for several"))
     }
 }

@@ -10,9 +10,13 @@ use std::path::PathBuf;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use rollfit_cli::{Failure, OpenStores, PartitionTask, TaskPartition};
-use rollfit_job::partition::Selector;
+use rollfit_cli::{
+    Failure, OpenStores, PartitionTask, RunCaller, TaskPartition, keep_messages, take_messages,
+};
 use rollfit_job::runners::{Shard, ShardError};
+use rollfit_job::selection::Selection;
+use rollfit_job::selector::Selector;
+use rollfit_job::warn_once::say_warnings_again;
 
 pub(crate) use self::job_partition::JobPartition;
 use self::kept_stores::KeptStores;
@@ -28,9 +32,10 @@ use crate::run::{Display, PythonCaller, texts};
 /// Parameters
 /// ----------
 /// config : str or path, optional
-///     The configuration; without it `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`.
+///     The configuration; without it `ROLLFIT_CONFIG` of the environment, or the nearest `rollfit.toml`, in the working directory or above it.
 /// only : str or list of str, optional
-///     Only these partitions: keys such as `"eurusd"`, or `"eurusd:2017-01"`. None for all.
+///     Only these partitions: `"eurusd"`, `"eur*"`, `"eurusd:2017-01"`, `"eur*:2017-0?"`, `"eurusd:2017-03..2017-06"`, `":2017-03.."`. None for
+///     all. One that matches nothing is a warning of the logger `rollfit`.
 /// shard : str or tuple of int, optional
 ///     One share of several that are about equal: `"3/8"` or `(3, 8)` is the fourth of eight. None for all of them; the shard that
 ///     `ROLLFIT_SHARD` names is the command's.
@@ -54,11 +59,21 @@ pub(crate) fn partitions(
     only: Option<&Bound<'_, PyAny>>,
     shard: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Vec<JobPartition>> {
-    let only = texts("only", only)?.iter().map(|text| selector(text)).collect::<PyResult<Vec<_>>>()?;
+    let only = texts("only", only)?;
+    let selectors = only.iter().flat_map(|text| text.split(','));
+    let only = selectors.map(selector).collect::<PyResult<Selection>>()?;
     let shard = shard.map(shard_of).transpose()?;
-    let config = config.unwrap_or_else(OpenStores::usual_config);
+    keep_messages();
+    say_warnings_again();
+    let config =
+        config.map_or_else(OpenStores::usual_config, Ok).map_err(|failure| from_failure(&failure))?;
     let work = move || OpenStores::open(config)?.partitions(&only, shard);
     let found = interruptible(py, work)?.map_err(|failure| from_failure(&failure))?;
+    let mut caller = PythonCaller::new(Display::Silent);
+    py.detach(|| take_messages().iter().for_each(|message| caller.log(message)));
+    if let Some(error) = caller.into_error() {
+        return Err(error);
+    }
     Ok(found.into_iter().map(JobPartition::new).collect())
 }
 
@@ -73,7 +88,7 @@ pub(crate) fn partitions(
 /// Parameters
 /// ----------
 /// config : str or path or None
-///     The configuration, as this machine sees it; None for `ROLLFIT_CONFIG` of the environment, or `rollfit.toml`.
+///     The configuration, as this machine sees it; None for `ROLLFIT_CONFIG` of the environment, or the nearest `rollfit.toml`, in the working directory or above it.
 /// partition : Partition, str or tuple of str
 ///     One of `rollfit.partitions(config)`; or `"eurusd:2017-01"`, or `("eurusd", "2017-01")`, which is planned again first.
 /// replace : str or list of str, optional
@@ -106,7 +121,8 @@ pub(crate) fn run_partition(
     let replace = texts("replace", replace)?;
     let task = PartitionTask::new(partition_of(partition)?, &replace, force);
     let task = task.map_err(|failure| from_failure(&failure))?;
-    let config = config.unwrap_or_else(OpenStores::usual_config);
+    let config =
+        config.map_or_else(OpenStores::usual_config, Ok).map_err(|failure| from_failure(&failure))?;
     let config = std::path::absolute(config)?;
     close_at_exit(py)?;
     let mut caller = PythonCaller::new(Display::Silent);

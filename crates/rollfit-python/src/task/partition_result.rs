@@ -34,8 +34,8 @@ impl PartitionResult {
         JobPartition::new(self.0.partition.clone())
     }
 
-    /// `"written"`, `"already-done"`, `"written-by-other"` (another runner has written it meanwhile), `"waiting"` (no row is joined yet) or
-    /// `"skipped"`.
+    /// `"written"`, `"already-done"`, `"written-by-other"` (another runner has written it meanwhile), `"waiting"` (no row is joined yet),
+    /// `"empty"` (no features, and no series has a row) or `"skipped"`.
     #[getter]
     fn outcome(&self) -> &'static str {
         self.0.outcome.name()

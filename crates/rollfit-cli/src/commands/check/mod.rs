@@ -93,7 +93,7 @@ struct Checked {
 fn check(arguments: &CheckArguments) -> Result<Checked, Failure> {
     let select = SelectArguments {
         config: arguments.config.clone(),
-        only: arguments.only.clone(),
+        selection: arguments.selection.clone(),
         workers: None,
         shard: None,
     };
@@ -110,7 +110,7 @@ fn check(arguments: &CheckArguments) -> Result<Checked, Failure> {
         max_lag,
         counts_all: arguments.counts,
         offset_at: &|instant_us| zone.offset_us(instant_us),
-        only: &arguments.only,
+        only: &open.selection,
     };
     let report = patiently(|| examine(&open.job(), &open.partitions, &options))?;
     let (now_us, max_lag_s) = (options.now_us, max_lag.map(|max_lag| max_lag.as_secs_f64()));

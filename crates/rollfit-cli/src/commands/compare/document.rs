@@ -80,6 +80,8 @@ pub(super) struct CompareDocument {
     pub(super) different: usize,
     pub(super) failed: usize,
     pub(super) absent: usize,
+    /// Without features and without a row in any series.
+    pub(super) empty: usize,
     /// Written by a later version of rollfit, which can compare them.
     pub(super) newer: usize,
     pub(super) skipped: usize,
@@ -212,6 +214,7 @@ impl CompareDocument {
             different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
+            empty: count("empty"),
             newer: count("newer"),
             skipped: count("skipped"),
             partitions: lines,

@@ -11,6 +11,7 @@ use rollfit_job::stop_signal::StopSignal;
 
 use self::document::CompareDocument;
 use super::checks::{self, Remark};
+use crate::allow_skipped::AllowSkipped;
 use crate::args::{CompareArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::given_shard::GivenShard;
@@ -22,15 +23,23 @@ pub(super) fn run(global: &GlobalArguments, arguments: &CompareArguments) -> Res
     let open = OpenJob::to_read(&arguments.select, given.as_ref())?.of_own_share();
     let stop = StopSignal::default();
     signals::stop_at_first_signal(&stop)?;
-    let log = |partition: &Partition, outcome: &CheckOutcome<Compared>| log(partition, outcome, &open.config);
+    let log = |partition: &Partition, outcome: &CheckOutcome<Compared>| {
+        log(partition, outcome, &open.config, arguments.allow_skipped);
+    };
     let outcomes = compare(&open.job(), &open.partitions, arguments.sample, &stop, &log);
     let document = CompareDocument::new(&open.config, &open.partitions, &outcomes, open.share.clone());
-    output::document(global.json, &document, CompareDocument::print)?;
-    Ok(document.exit())
+    let exit = arguments.allow_skipped.exit(document.exit());
+    output::result(global, exit, &document, CompareDocument::print)?;
+    Ok(exit)
 }
 
-fn log(partition: &Partition, outcome: &CheckOutcome<Compared>, config: &JobConfig) {
-    checks::log("compare", partition, outcome, |compared| {
+fn log(
+    partition: &Partition,
+    outcome: &CheckOutcome<Compared>,
+    config: &JobConfig,
+    allow_skipped: AllowSkipped,
+) {
+    checks::log("compare", partition, outcome, allow_skipped, |compared| {
         match compared.differences(config).into_iter().next() {
             None => {
                 Remark { is_serious: false, text: format!("{} rows match", format::count(compared.rows())) }

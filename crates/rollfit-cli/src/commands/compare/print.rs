@@ -1,6 +1,6 @@
 //! A comparison for people: a line for each series and metric, and the first differences of each partition.
 
-use super::super::checks;
+use super::super::checks::{self, VerdictCauses};
 use super::document::{CompareDocument, CompareLine, FeatureLine, total};
 use crate::exit::Failure;
 use crate::format;
@@ -12,18 +12,19 @@ const DIFFERENCES_MAX: usize = 5;
 impl CompareDocument {
     pub(super) fn print(&self) -> Result<(), Failure> {
         self.print_table()?;
-        for line in self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "skipped")) {
-            line.print()?;
-        }
+        let causes =
+            self.partitions.iter().filter(|line| !matches!(line.verdict, "clean" | "empty" | "skipped"));
+        checks::print_causes(&causes.map(CompareLine::causes).collect::<Vec<_>>(), DIFFERENCES_MAX)?;
         self.print_hints()?;
         self.print_counts()?;
         output::line(&format!(
-            "{}: {} clean, {} different, {} failed, {} without features{}",
+            "{}: {} clean, {} different, {} failed, {} without features{}{}",
             share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.clean,
             self.different,
             self.failed,
             self.absent,
+            checks::empty_words(self.empty),
             checks::newer_words(self.newer)
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "compared")?;
@@ -94,10 +95,9 @@ impl CompareDocument {
 }
 
 impl CompareLine {
-    fn print(&self) -> Result<(), Failure> {
+    fn causes(&self) -> VerdictCauses<'_> {
         let causes = if self.cause.is_some() { self.cause.as_slice() } else { &self.differences };
-        checks::print_causes(&self.partition, self.verdict, causes, DIFFERENCES_MAX)?;
-        Ok(())
+        VerdictCauses { partition: &self.partition, verdict: self.verdict, causes }
     }
 }
 

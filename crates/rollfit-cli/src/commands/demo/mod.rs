@@ -15,6 +15,7 @@ use self::market::{PAIRS, Pair, bars};
 use super::import::{ImportDocument, import};
 use super::run::{Summary, run_partitions};
 use super::verify::{VerifyDocument, verify_partitions};
+use crate::allow_skipped::AllowSkipped;
 use crate::args::{
     ConfigArguments, DemoArguments, GlobalArguments, ImportArguments, RunArguments, SelectArguments,
     VerifyArguments,
@@ -22,6 +23,7 @@ use crate::args::{
 use crate::exit::{Exit, Failure};
 use crate::format;
 use crate::output;
+use crate::selection_arguments::SelectionArguments;
 
 const FIRST_MONTH: &str = "2017-01";
 const LAST_MONTH: &str = "2017-03";
@@ -157,7 +159,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
         timezone: None,
         base_date: None,
         into: Some(places.store()),
-        config: ConfigArguments { config: places.config.clone() },
+        config: ConfigArguments { config: Some(places.config.clone()) },
         schema: None,
         password_command: None,
         lenient: false,
@@ -174,8 +176,8 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
 
 fn select_arguments(places: &Places) -> SelectArguments {
     SelectArguments {
-        config: ConfigArguments { config: places.config.clone() },
-        only: Vec::new(),
+        config: ConfigArguments { config: Some(places.config.clone()) },
+        selection: SelectionArguments::default(),
         workers: None,
         shard: None,
     }
@@ -186,6 +188,7 @@ fn run_arguments(places: &Places) -> RunArguments {
         select: select_arguments(places),
         replace: Vec::new(),
         force: false,
+        allow_skipped: AllowSkipped::default(),
         no_help: false,
         stop_within: None,
         metrics_file: None,
@@ -196,7 +199,12 @@ fn run_arguments(places: &Places) -> RunArguments {
 }
 
 fn verify_arguments(places: &Places) -> VerifyArguments {
-    VerifyArguments { select: select_arguments(places), sample: Some(SAMPLE_ROWS), quick: false }
+    VerifyArguments {
+        select: select_arguments(places),
+        sample: Some(SAMPLE_ROWS),
+        quick: false,
+        allow_skipped: AllowSkipped::default(),
+    }
 }
 
 fn explain(places: &Places) -> Result<(), Failure> {

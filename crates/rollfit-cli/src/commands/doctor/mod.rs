@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 use rollfit_job::config::{JobConfig, Keys};
 use rollfit_job::error_chain;
 use rollfit_job::keys::FoundKeys;
-use rollfit_job::partition::{Partition, Selector};
+use rollfit_job::partition::Partition;
 use rollfit_job::plan::{PlanError, configured_partitions};
 use rollfit_job::receipt::Definition;
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{Diagnosis, Examination, Problem, Purpose, Store, StoreError};
 use serde::ser::SerializeMap;
 
@@ -67,7 +68,7 @@ struct Planned {
 pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Result<Exit, Failure> {
     let config = open::config(&arguments.config)?;
     let stores = Stores::open(&config, Purpose::Write)?;
-    let planned = Planned::new(&config, &stores, &arguments.only)?;
+    let planned = Planned::new(&config, &stores, &arguments.selection.selection()?)?;
     let report = Report::new(&config, &stores, &planned)?;
     output::document(global.json, &report, Report::print)?;
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
@@ -75,7 +76,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Resu
 
 impl Planned {
     /// A store that does not list what it holds is a problem. The partitions that can be planned without it are checked.
-    fn new(config: &JobConfig, stores: &Stores, only: &[Selector]) -> Result<Self, Failure> {
+    fn new(config: &JobConfig, stores: &Stores, only: &Selection) -> Result<Self, Failure> {
         let (source, sink) = (stores.source(), stores.sink());
         let plan = open::planned(config, source.as_ref(), sink.as_ref(), only);
         let (partitions, problem, refusal) = match plan {
@@ -84,7 +85,7 @@ impl Planned {
                 let configured = configured_partitions(config, source.as_ref(), sink.as_ref(), only);
                 (configured.unwrap_or_default(), None, Some(error_chain(&error)))
             }
-            Err(PlanError::Nothing(what)) if only.is_empty() => (Vec::new(), Some(what), None),
+            Err(PlanError::Nothing(what)) if only.is_all() => (Vec::new(), Some(what), None),
             Err(error) => return Err(error.into()),
         };
         let keys = match (&config.keys, partitions.is_empty()) {

@@ -3,7 +3,7 @@
 
 mod print;
 mod receipts;
-mod run;
+pub(super) mod run;
 mod store;
 mod store_document;
 mod store_words;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rollfit_job::record::Header;
+use rollfit_job::stop_signal::StopSignal;
 
 use self::receipts::Receipts;
 use self::run::{RunState, RunStatus};
@@ -20,7 +21,7 @@ use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
 use crate::state_dir::{StateDir, is_running};
 use crate::view::ScreenSize;
-use crate::{output, state_dir};
+use crate::{output, signals, state_dir};
 
 /// The status of one run or several, or of the store if there is none.
 #[derive(serde::Serialize)]
@@ -45,15 +46,17 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
         return Ok(Exit::Done);
     }
     let mut runs = records.iter().map(|path| status(path)).collect::<Result<Vec<_>, _>>()?;
+    let stop = StopSignal::default();
     if arguments.watch {
-        runs = watch(global, &state, records, runs)?;
+        signals::stop_showing_at_signal(&stop)?;
+        runs = watch(global, &state, records, runs, &stop)?;
     }
     if !global.json {
         print::runs(&runs, ScreenSize::ENOUGH).iter().try_for_each(|line| output::line(line))?;
     } else if !arguments.watch {
         output::json(&StatusDocument { runs: &runs, receipts: None })?;
     }
-    Ok(Exit::Done)
+    Ok(if stop.requested() { Exit::Interrupted } else { Exit::Done })
 }
 
 /// The records to show: the one named; else those of running runs; else the newest.
@@ -77,23 +80,27 @@ fn status(path: &Path) -> Result<RunStatus, Failure> {
     Ok(RunStatus::from_record(path, state_dir::read(path)?, is_running))
 }
 
-/// Shows the runs every second until none is running, then how they ended.
+/// Shows the runs every second until none is running, then how they ended; at a stop how they are.
 fn watch(
     global: &GlobalArguments,
     state: &StateDir,
     mut records: Vec<PathBuf>,
     first: Vec<RunStatus>,
+    stop: &StopSignal,
 ) -> Result<Vec<RunStatus>, Failure> {
     let screen = if global.json { None } else { Screen::on_stdout() };
     let mut runs = first;
     while runs.iter().any(|run| run.state == RunState::Running) {
         print_runs(global, screen.as_ref(), &runs)?;
-        std::thread::sleep(Duration::from_secs(1));
+        stop.sleep(Duration::from_secs(1));
+        if stop.requested() {
+            break;
+        }
         runs = statuses_after(state, &mut records, &runs)?;
     }
     match &screen {
         Some(screen) => screen.clear(),
-        None if global.json => print_runs(global, None, &runs)?,
+        None if global.json && !stop.requested() => print_runs(global, None, &runs)?,
         None => {}
     }
     Ok(runs)
@@ -161,8 +168,8 @@ fn print_runs(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStat
 
 /// The receipts in the store; if none is configured, an error says that there is nothing to show.
 fn receipts(state: &StateDir, arguments: &StatusArguments) -> Result<Receipts, Failure> {
-    let config = arguments.config.clone().unwrap_or_else(|| PathBuf::from("rollfit.toml"));
-    Receipts::count(ConfigArguments { config }).map_err(|failure| match failure.exit {
+    let config = ConfigArguments { config: arguments.config.clone() };
+    Receipts::count(config).map_err(|failure| match failure.exit {
         Exit::Usage => failure.after(&format!("found no record of a run{}, and", state.place())),
         _ => failure,
     })

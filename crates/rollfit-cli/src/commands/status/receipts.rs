@@ -10,6 +10,7 @@ use crate::exit::Failure;
 use crate::format;
 use crate::open::OpenJob;
 use crate::output;
+use crate::selection_arguments::SelectionArguments;
 
 /// How many partitions have what.
 #[derive(serde::Serialize)]
@@ -36,7 +37,8 @@ impl Receipts {
 
 /// The whole job of a configuration, to be looked at.
 pub(super) fn open(config: ConfigArguments) -> Result<OpenJob, Failure> {
-    OpenJob::to_read(&SelectArguments { config, only: Vec::new(), workers: None, shard: None }, None)
+    let selection = SelectionArguments::default();
+    OpenJob::to_read(&SelectArguments { config, selection, workers: None, shard: None }, None)
 }
 
 /// How many partitions have what, on one line.

@@ -16,7 +16,7 @@ use crate::live::{self, Live};
 /// Whether a run is running or how it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum RunState {
+pub(in crate::commands) enum RunState {
     /// It is running.
     Running,
     /// It ended by itself.
@@ -28,7 +28,7 @@ pub(super) enum RunState {
 }
 
 impl RunState {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::commands) fn name(self) -> &'static str {
         match self {
             RunState::Running => "running",
             RunState::Finished => "finished",
@@ -40,14 +40,14 @@ impl RunState {
 
 /// The state or the result of a run.
 #[derive(serde::Serialize)]
-pub(super) struct RunStatus {
+pub(in crate::commands) struct RunStatus {
     pub(super) run: String,
-    pub(super) state: RunState,
+    pub(in crate::commands) state: RunState,
     pub(super) record: String,
-    pub(super) header: Header,
+    pub(in crate::commands) header: Header,
     /// How long it took, or has taken.
-    pub(super) took_s: f64,
-    pub(super) totals: Totals,
+    pub(in crate::commands) took_s: f64,
+    pub(in crate::commands) totals: Totals,
     /// Its state now, while it is running.
     pub(super) now: Option<Now>,
     /// The age of its state, while it is running.
@@ -60,7 +60,7 @@ pub(super) struct RunStatus {
     pub(super) waiting: Vec<WaitingKey>,
     /// The rows that a follower added, and how often, as far as its record goes.
     #[serde(skip)]
-    pub(super) appended: Appended,
+    pub(in crate::commands) appended: Appended,
     #[serde(skip)]
     pub(super) live: Option<Live>,
 }
@@ -91,8 +91,8 @@ struct WorkerNow {
 
 /// What a follower added to partitions.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Appended {
-    pub(super) rows: u64,
+pub(in crate::commands) struct Appended {
+    pub(in crate::commands) rows: u64,
     pub(super) times: u64,
 }
 
@@ -123,7 +123,7 @@ pub(super) struct WaitingKey {
 
 impl RunStatus {
     /// How the run of a record is; `is_running` says whether its process was there when the record was read.
-    pub(super) fn from_record(path: &Path, record: Record, is_running: bool) -> Self {
+    pub(in crate::commands) fn from_record(path: &Path, record: Record, is_running: bool) -> Self {
         let state = match &record.end {
             Some(end) if end.interrupted => RunState::Interrupted,
             Some(_) => RunState::Finished,

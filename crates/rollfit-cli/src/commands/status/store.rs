@@ -1,11 +1,11 @@
 //! `rollfit status --store`: a job as its store shows it, whoever works on it and wherever.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rollfit_job::absence::Absence;
 use rollfit_job::receipt::Definition;
 use rollfit_job::runners::RunnerName;
+use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store_progress::{StoreProgress, StoreWatcher};
 
 use super::receipts::open;
@@ -14,9 +14,9 @@ use super::store_words;
 use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
-use crate::output;
 use crate::screen::Screen;
 use crate::view::ScreenSize;
+use crate::{output, signals};
 
 /// For how long a look reads receipts: a large store is shown before all of them are read.
 const READING: Duration = Duration::from_secs(3);
@@ -28,12 +28,15 @@ const FIRST_RUNNER: Duration = Duration::from_secs(60);
 
 /// Shows the job; with `--watch` again and again until nobody works on it any more.
 pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Result<Exit, Failure> {
-    let config = arguments.config.clone().unwrap_or_else(|| PathBuf::from("rollfit.toml"));
-    let open = open(ConfigArguments { config })?;
+    let open = open(ConfigArguments { config: arguments.config.clone() })?;
     let mut watcher = watcher(&open);
     let own = RunnerName::of_job(&open.config);
     let sink = open.sink.place();
     let screen = if arguments.watch && !global.json { Screen::on_stdout() } else { None };
+    let stop = StopSignal::default();
+    if arguments.watch {
+        signals::stop_showing_at_signal(&stop)?;
+    }
     let (begun, mut was_at_work) = (Instant::now(), false);
     loop {
         let started = Instant::now();
@@ -49,7 +52,14 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
         if is_last {
             return Ok(Exit::Done);
         }
-        std::thread::sleep(PAUSE.max(PAUSE_TIMES * started.elapsed()));
+        stop.sleep(PAUSE.max(PAUSE_TIMES * started.elapsed()));
+        if stop.requested() {
+            if let Some(screen) = &screen {
+                screen.clear();
+                show(global, arguments, None, &shown)?;
+            }
+            return Ok(Exit::Interrupted);
+        }
     }
 }
 

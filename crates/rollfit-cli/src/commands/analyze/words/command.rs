@@ -12,8 +12,15 @@ use rollfit_job::record::Header;
 use crate::commands::analyze::run_now::RunNow;
 
 /// The options that a record of anybody may bring into a command, each with whether a value follows.
-const OPTIONS: [(&str, bool); 5] =
-    [("--only", true), ("--shard", true), ("--replace", true), ("--no-help", false), ("--follow", false)];
+const OPTIONS: [(&str, bool); 7] = [
+    ("--only", true),
+    ("--from", true),
+    ("--to", true),
+    ("--shard", true),
+    ("--replace", true),
+    ("--no-help", false),
+    ("--follow", false),
+];
 /// Those that are of use to who started the run, and name files or times of his.
 const OWN_OPTIONS: [(&str, bool); 3] =
     [("--poll-interval", true), ("--stop-within", true), ("--metrics-file", true)];

@@ -1,0 +1,250 @@
+//! [`BarFiles`]: files that have to be imported first: the commands that do it, tried out on one file.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rollfit_bars::{
+    Format, ImportError, InputFiles, ReadOptions, Zone, key_of_path, read_file, recognized_format,
+};
+use rollfit_job::few::few;
+use rollfit_job::key::check_key;
+use rollfit_job::{error_chain, foreign};
+
+use super::proposal::{Proposal, ProposedSeries};
+use crate::exit::Failure;
+
+/// Files to be imported.
+pub(super) struct BarFiles {
+    /// The commands that import them, one for each format.
+    pub(super) commands: Vec<String>,
+    /// The formats, for people.
+    pub(super) formats: String,
+    /// What is to be known of them, as sentences.
+    pub(super) notes: Vec<String>,
+}
+
+/// The arguments and files of one format.
+#[derive(Default)]
+struct OfFormat {
+    arguments: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+}
+
+impl BarFiles {
+    /// Looks at `paths`, files and directories, which are to be imported into the store at the URL `into`.
+    ///
+    /// # Errors
+    /// When none of them looks like a file of bars.
+    pub(super) fn new(paths: &[PathBuf], into: &str) -> Result<Self, Failure> {
+        let (mut by_format, mut unknown) = (BTreeMap::<&'static str, (Format, OfFormat)>::new(), Vec::new());
+        for path in paths {
+            let found = files_of(path);
+            let formats: BTreeMap<&str, Format> = found
+                .iter()
+                .filter_map(|(_, format)| *format)
+                .map(|format| (format.name(), format))
+                .collect();
+            unknown.extend(found.iter().filter(|(_, format)| format.is_none()).map(|(file, _)| file.clone()));
+            let is_uniform = formats.len() == 1 && found.iter().all(|(_, format)| format.is_some());
+            for (file, format) in found.into_iter().filter_map(|(file, format)| Some((file, format?))) {
+                let (_, of_format) =
+                    by_format.entry(format.name()).or_insert_with(|| (format, OfFormat::default()));
+                let argument = if is_uniform { path.clone() } else { file.clone() };
+                if of_format.arguments.last() != Some(&argument) {
+                    of_format.arguments.push(argument);
+                }
+                of_format.files.push(file);
+            }
+        }
+        if by_format.is_empty() {
+            return Err(none_recognized(paths, &unknown));
+        }
+        let formats = by_format.keys().copied().collect::<Vec<_>>().join(", ");
+        let (mut commands, mut notes) = (Vec::new(), Vec::new());
+        for (format, of_format) in by_format.into_values() {
+            commands.push(of_format.command(format, into, &mut notes));
+        }
+        if !unknown.is_empty() {
+            notes.push(format!("not recognized as bars: {}", few(unknown.iter().map(|path| path.display()))));
+        }
+        Ok(Self { commands, formats, notes })
+    }
+
+    /// What an import will have made: its two tables of each key.
+    pub(super) fn proposal() -> Proposal {
+        let series =
+            [("idx", "m1_{key}", "time", "rate_index"), ("bqx", "bqx_{key}", "ts_utc", "w15_bqx_return")];
+        let series = series.map(|(name, table, time, value)| ProposedSeries {
+            name: name.to_owned(),
+            table: table.to_owned(),
+            time: time.to_owned(),
+            is_utc: true,
+            value: value.to_owned(),
+            others: Vec::new(),
+        });
+        Proposal { keys: Vec::new(), is_all: true, series: series.into(), tables: 0, left_out: Vec::new() }
+    }
+}
+
+/// The files that an argument means, with the format that each looks like.
+fn files_of(path: &Path) -> Vec<(PathBuf, Option<Format>)> {
+    let of_ending =
+        |format| InputFiles::find(&[path.to_owned()], &ReadOptions::new(format)).unwrap_or_default().files;
+    let mut files = of_ending(Format::Csv);
+    files.extend(of_ending(Format::Parquet));
+    files.sort();
+    files.dedup();
+    let with_format = |file: PathBuf| {
+        let format = recognized_format(&file);
+        (file, format)
+    };
+    files.into_iter().map(with_format).collect()
+}
+
+fn none_recognized(paths: &[PathBuf], unknown: &[PathBuf]) -> Failure {
+    let what = match unknown {
+        [] => few(paths.iter().map(|path| path.display())),
+        unknown => few(unknown.iter().map(|path| path.display())),
+    };
+    let formats = Format::ALL.map(Format::name).join(", ");
+    Failure::usage(format!(
+        "no bars are recognized in {what}: name a store, or bar files of the format {formats} (docs/import.md)"
+    ))
+    .with_note(
+        "Parquet files of your own are a store once each table has a directory: put them into DIR/sources/TABLE/, then run \
+         `rollfit init DIR`",
+    )
+}
+
+impl OfFormat {
+    /// The command that imports the files; `notes` gets what it can't know.
+    fn command(&self, format: Format, into: &str, notes: &mut Vec<String>) -> String {
+        let mut words =
+            ["rollfit", "import", "--format", format.name(), "--into"].map(str::to_owned).to_vec();
+        words.push(shell_word(into));
+        let trial = FileTrial::new(self.smallest(), format);
+        if trial.needs_key || self.files.iter().any(|file| !is_packed(file) && key_of_path(file).is_none()) {
+            words.extend(["--key".to_owned(), self.key(notes)]);
+        }
+        if trial.needs_zone {
+            words.extend(["--timezone".to_owned(), "ZONE".to_owned()]);
+            notes.push("the files don't say their time zone: put it in the place of ZONE, such as UTC or Europe/Athens".to_owned());
+        }
+        notes.extend(trial.refusal);
+        let word = |path: &PathBuf| shell_word(&path.to_string_lossy());
+        words.extend(self.arguments.iter().map(word));
+        words.join(" ")
+    }
+
+    /// The key for the command: the name of the only file, or a word in the place of it.
+    fn key(&self, notes: &mut Vec<String>) -> String {
+        let name = |file: &PathBuf| Some(file.file_name()?.to_str()?.split('.').next()?.to_owned());
+        let of_only = match self.files.as_slice() {
+            [only] => name(only).filter(|key| check_key(key).is_ok()),
+            _ => None,
+        };
+        of_only.unwrap_or_else(|| {
+            let why = "the files' names don't say their keys: import those of each key with a command of its own, its key in the \
+                       place of KEY, or a column of keys with --key-column";
+            notes.push(why.to_owned());
+            "KEY".to_owned()
+        })
+    }
+
+    fn smallest(&self) -> &Path {
+        let bytes = |file: &&PathBuf| fs::metadata(file).map_or(u64::MAX, |status| status.len());
+        self.files.iter().min_by_key(bytes).map_or(Path::new(""), PathBuf::as_path)
+    }
+}
+
+/// A file read as the command will read it.
+#[derive(Default)]
+struct FileTrial {
+    needs_key: bool,
+    needs_zone: bool,
+    /// What else is in the way, as a sentence.
+    refusal: Option<String>,
+}
+
+impl FileTrial {
+    fn new(file: &Path, format: Format) -> Self {
+        let (mut options, mut trial) = (ReadOptions::new(format), Self::default());
+        loop {
+            match read_file(file, &options) {
+                Ok(_) => return trial,
+                Err(ImportError::NoKey { .. }) if !trial.needs_key => {
+                    trial.needs_key = true;
+                    options.key = Some("key".to_owned());
+                }
+                Err(ImportError::NoZone { .. }) if !trial.needs_zone => {
+                    trial.needs_zone = true;
+                    options.zone = "UTC".parse::<Zone>().ok();
+                }
+                Err(error) => {
+                    trial.refusal = Some(format!("the import will stop: {}", error_chain(&error)));
+                    return trial;
+                }
+            }
+        }
+    }
+}
+
+/// Whether a file may be named otherwise inside.
+fn is_packed(file: &Path) -> bool {
+    file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("zip"))
+}
+
+/// An argument as a shell takes it, whatever its characters.
+pub(super) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,+@%".contains(c);
+    let text = foreign::printable(text, usize::MAX);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        return text.into_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_for_a_shell_is_quoted_where_it_has_to_be() {
+        assert_eq!(shell_word("a/b-c.csv"), "a/b-c.csv");
+        assert_eq!(shell_word("a b's"), r"'a b'\''s'");
+        assert_eq!(shell_word(""), "''");
+    }
+
+    #[test]
+    fn the_command_names_format_key_and_zone_as_far_as_they_can_be_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let command = |paths: &[PathBuf]| {
+            let found = BarFiles::new(paths, "parquet:./store").unwrap_or_else(|error| panic!("{error:?}"));
+            (found.commands.join("\n").replace(&dir.path().display().to_string(), "D"), found.notes)
+        };
+        let begin = "rollfit import --format";
+        let histdata = write("DAT_ASCII_EURUSD_M1_2017.csv", "20170103 000000;1.05;1.05;1.05;1.05;0\n");
+        let wanted = format!("{begin} histdata --into parquet:./store D/DAT_ASCII_EURUSD_M1_2017.csv");
+        assert_eq!(command(&[histdata.clone()]), (wanted, vec![]));
+        let csv = write("gbpusd.csv", "time,close\n2017-01-03 00:00,1.2\n");
+        let (text, notes) = command(&[csv.clone()]);
+        assert_eq!(
+            text,
+            format!("{begin} csv --into parquet:./store --key gbpusd --timezone ZONE D/gbpusd.csv")
+        );
+        assert!(notes[0].contains("ZONE"), "{notes:?}");
+        let (text, _) = command(&[dir.path().to_owned()]);
+        assert_eq!(text.lines().count(), 2, "{text}");
+        let other = write("notes.txt", "hello\n");
+        assert!(BarFiles::new(&[other.clone()], "x").is_err());
+        assert!(command(&[csv, other]).1.iter().any(|note| note.contains("not recognized as bars")));
+        let wrong = write("a.csv", "time,close\n2017-01-03T00:00Z,x\n");
+        assert!(command(&[wrong]).1[0].starts_with("the import will stop"));
+    }
+}

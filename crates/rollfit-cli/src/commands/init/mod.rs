@@ -1,0 +1,301 @@
+//! `rollfit init`: looks at a store or at files, and writes a configuration that fits them.
+//!
+//! Invariants: a file that is there is never replaced. What is written was planned before, unless it is for files that are still to be
+//! imported, or the template. No password is written.
+
+mod bar_files;
+mod config_text;
+mod init_source;
+mod key_pattern;
+mod proposal;
+mod proposal_trial;
+mod usable_table;
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use rollfit_job::config::{EXAMPLE, Pattern, StoreConfig};
+use rollfit_job::few::few;
+use rollfit_job::patience::patiently;
+use rollfit_job::store::SurveyedTable;
+
+use self::bar_files::{BarFiles, shell_word};
+use self::config_text::{ConfigText, LONGEST_WINDOW_ROWS, StoreLines, comment};
+use self::init_source::InitSource;
+use self::proposal::{NoProposal, Proposal};
+use self::proposal_trial::ProposalTrial;
+use self::usable_table::HOLDS_FEATURES;
+use crate::args::{GlobalArguments, InitArguments};
+use crate::config_path::{CONFIG_NAME, ConfigPath};
+use crate::exit::{Exit, Failure};
+use crate::format::plural;
+use crate::paths::full;
+use crate::{logging, output, stores};
+
+/// The store that bar files are imported into, beside the configuration.
+const NEW_STORE: &str = "store";
+
+/// What is to be written, and said of it.
+#[derive(Default)]
+struct Draft {
+    text: String,
+    /// What was found, as a clause; empty for the template.
+    found: String,
+    /// The commands that come next.
+    next: Vec<String>,
+    /// What else is to be known, as sentences.
+    notes: Vec<String>,
+    series: Vec<String>,
+    keys: Vec<String>,
+}
+
+#[derive(serde::Serialize)]
+struct InitDocument<'a> {
+    /// The file that was written; none where it was only printed.
+    config: Option<&'a Path>,
+    found: &'a str,
+    series: &'a [String],
+    keys: &'a [String],
+    notes: &'a [String],
+    next: &'a [String],
+    /// The configuration, where it was not written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+}
+
+pub(super) fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result<Exit, Failure> {
+    let path = target(arguments);
+    let is_printed = arguments.stdout || path == Path::new("-");
+    if !is_printed && path.symlink_metadata().is_ok() {
+        return Err(Failure::usage(format!(
+            "{} already exists and is left as it is; --config names another file, --stdout prints",
+            path.display()
+        )));
+    }
+    let draft = Draft::new(arguments)?;
+    draft.notes.iter().for_each(|note| logging::warn(note));
+    if !is_printed {
+        write_new(path, &draft.text)?;
+        if let Some(above) = ConfigPath::above_here().filter(|_| arguments.config.config.is_none()) {
+            logging::info(&format!("commands here use it from now on, no longer {}", above.display()));
+        }
+    }
+    let document = InitDocument {
+        config: (!is_printed).then_some(path),
+        found: &draft.found,
+        series: &draft.series,
+        keys: &draft.keys,
+        notes: &draft.notes,
+        next: &draft.next,
+        text: is_printed.then_some(draft.text.as_str()),
+    };
+    output::document(global.json, &document, |document| match document.text {
+        Some(text) => Ok(output::lines(text.trim_end())?),
+        None => draft.print(path),
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Where it is to be written: here, even if there is a configuration above, which is another job's.
+fn target(arguments: &InitArguments) -> &Path {
+    arguments.config.config.as_deref().unwrap_or(Path::new(CONFIG_NAME))
+}
+
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = OpenOptions::new().write(true).create_new(true).open(path);
+    written
+        .and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
+}
+
+impl Draft {
+    fn new(arguments: &InitArguments) -> Result<Self, Failure> {
+        if arguments.template {
+            return Ok(Self::template(Vec::new()));
+        }
+        if !arguments.sources.is_empty() {
+            return match InitSource::named(arguments)? {
+                InitSource::Store(store) => Self::of_store(&store, arguments),
+                InitSource::Files(paths) => Self::of_files(&paths, arguments),
+                InitSource::Nothing(notes) => Err(Failure::usage(notes.join("; "))),
+            };
+        }
+        let found = match InitSource::in_working_dir()? {
+            InitSource::Store(store) => Self::of_store(&store, arguments),
+            InitSource::Files(paths) => Self::of_files(&paths, arguments),
+            InitSource::Nothing(notes) => Ok(Self::template(notes)),
+        };
+        // Nobody asked for what is there: the template serves as well.
+        Ok(found.unwrap_or_else(|failure| Self::template(failure.lines().to_vec())))
+    }
+
+    /// The commented example, with what was looked at above it.
+    fn template(notes: Vec<String>) -> Self {
+        let mut text = String::new();
+        if !notes.is_empty() {
+            let lines = ["`rollfit init` found no series to write down:"]
+                .into_iter()
+                .chain(notes.iter().map(String::as_str));
+            text = lines.map(|line| comment(&line.replace('=', ":")) + "\n").collect();
+            text.push('\n');
+        }
+        text += EXAMPLE;
+        let next = vec!["rollfit plan".to_owned()];
+        Self { text, next, notes, ..Self::default() }
+    }
+
+    /// A configuration for the tables of a store, which was planned.
+    fn of_store(store: &StoreConfig, arguments: &InitArguments) -> Result<Self, Failure> {
+        let kind = stores::kind_of(store)?;
+        let tables = stores::opened(patiently(|| kind.survey(store)))?;
+        let tables = named_tables(tables, &arguments.tables)?;
+        let url = stores::opened(kind.url_without_passwords(&store.url))?;
+        let shown = url.clone();
+        let proposal = Proposal::new(&tables).map_err(|none| no_series(&shown, &none))?;
+        let lines = StoreLines {
+            has_password: url != store.url,
+            url: within(&url, target(arguments)),
+            schema: store.schema.clone(),
+            password_command: store.password_command.clone(),
+            has_tables: kind.has_tables(),
+        };
+        let heading = vec![format!(
+            "Written by `rollfit init` for {} of {shown}.",
+            plural(proposal.tables, "source table")
+        )];
+        let mut text = ConfigText { store: &lines, proposal: &proposal, few_rows: None, heading };
+        let mut trial =
+            ProposalTrial::new(&text.text(), store).map_err(|failure| failure.after(&format!("{shown}:")))?;
+        if trial.rows < LONGEST_WINDOW_ROWS {
+            text.few_rows = Some(trial.rows);
+            trial = ProposalTrial::new(&text.text(), store)?;
+        }
+        let series: Vec<String> = proposal.series.iter().map(|series| series.name.clone()).collect();
+        let found = format!(
+            "{} series ({}) of {} ({}) in {shown}; {}, {} to {}",
+            series.len(),
+            few(&series),
+            plural(proposal.keys.len(), "key"),
+            few(&proposal.keys),
+            plural(trial.partitions, "partition"),
+            trial.first,
+            trial.last
+        );
+        Ok(Self {
+            text: text.text(),
+            found,
+            next: vec![after_config("rollfit plan", arguments)],
+            notes: notes(&proposal, &trial),
+            series,
+            keys: proposal.keys,
+        })
+    }
+
+    /// A configuration for what an import of these files will make.
+    fn of_files(paths: &[PathBuf], arguments: &InitArguments) -> Result<Self, Failure> {
+        let config = target(arguments);
+        let beside =
+            config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let into = format!("parquet:{}", beside.join(NEW_STORE).display());
+        let bars = BarFiles::new(paths, &into)?;
+        let proposal = BarFiles::proposal();
+        let store = StoreLines { url: format!("parquet:./{NEW_STORE}"), ..StoreLines::default() };
+        let mut heading = vec!["Written by `rollfit init` for what this import will make:".to_owned()];
+        heading.extend(bars.commands.iter().map(|command| format!("  {command}")));
+        let text = ConfigText { store: &store, proposal: &proposal, few_rows: None, heading }.text();
+        let mut next = bars.commands;
+        next.push(after_config("rollfit plan", arguments));
+        let series = proposal.series.iter().map(|series| series.name.clone()).collect();
+        let found = format!("bars in the format {}, still to be imported", bars.formats);
+        Ok(Self { text, found, next, notes: bars.notes, series, keys: Vec::new() })
+    }
+
+    fn print(&self, path: &Path) -> Result<(), Failure> {
+        if self.found.is_empty() {
+            let then = self.next.join("; ");
+            return Ok(output::line(&format!(
+                "wrote {}: edit it, then `{then}` shows what it means",
+                path.display()
+            ))?);
+        }
+        output::line(&format!("wrote {}: {}", path.display(), self.found))?;
+        for (at, command) in self.next.iter().enumerate() {
+            let label = if at == 0 { "next:" } else { "then:" };
+            output::line(&format!("{label} {command}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The tables that `--table` names, or all.
+fn named_tables(mut tables: Vec<SurveyedTable>, named: &[String]) -> Result<Vec<SurveyedTable>, Failure> {
+    if named.is_empty() {
+        return Ok(tables);
+    }
+    let patterns: Vec<(&String, Option<Pattern>)> =
+        named.iter().map(|text| (text, Pattern::parse(text, &["key"]).ok())).collect();
+    let fits = |(text, pattern): &(&String, Option<Pattern>), name: &String| {
+        *text == name || pattern.as_ref().is_some_and(|pattern| pattern.key_of(name).is_some())
+    };
+    if let Some((text, _)) =
+        patterns.iter().find(|pattern| !tables.iter().any(|table| fits(pattern, &table.name)))
+    {
+        let names = few(tables.iter().map(|table| &table.name));
+        return Err(Failure::usage(format!("--table {text}: the store has no such table; it has {names}")));
+    }
+    tables.retain(|table| patterns.iter().any(|pattern| fits(pattern, &table.name)));
+    Ok(tables)
+}
+
+/// Why a store gives no series, with its tables.
+fn no_series(store: &str, none: &NoProposal) -> Failure {
+    let described = none.tables.iter().map(|(name, what)| format!("{name} ({what})"));
+    let tables = if none.tables.is_empty() { String::new() } else { format!(": {}", few(described)) };
+    Failure::usage(format!("{store}: {}{tables}", none.why)).with_note(
+        "a series needs a timestamp and a column of numbers; --table NAME, or a pattern such as m1_{key}, says which tables \
+         are meant; `rollfit init --template` writes a configuration to fill in",
+    )
+}
+
+/// What a reader of the configuration should know.
+fn notes(proposal: &Proposal, trial: &ProposalTrial) -> Vec<String> {
+    let mut notes = Vec::new();
+    // Those of features are expected beside their sources.
+    let left_out: Vec<String> = proposal
+        .left_out
+        .iter()
+        .filter(|(_, why)| why != HOLDS_FEATURES)
+        .map(|(name, why)| format!("{name} ({why})"))
+        .collect();
+    if !left_out.is_empty() {
+        notes.push(format!("left out {}: {}", plural(left_out.len(), "table"), few(&left_out)));
+    }
+    let naive: Vec<&String> =
+        proposal.series.iter().filter(|series| !series.is_utc).map(|series| &series.table).collect();
+    if !naive.is_empty() {
+        notes.push(format!("the times in {} have no time zone and are taken as UTC", few(naive)));
+    }
+    notes.extend(trial.join_loss.as_ref().map(|loss| format!("{}: {loss}", trial.read)));
+    notes
+}
+
+/// A URL as the configuration has it: one that is relative starts from there.
+fn within(url: &str, config: &Path) -> String {
+    let is_here = config.parent().is_none_or(|parent| parent.as_os_str().is_empty());
+    match url.strip_prefix("parquet:").map(Path::new) {
+        Some(dir) if !is_here && dir.is_relative() => format!("parquet:{}", full(dir).display()),
+        _ => url.to_owned(),
+    }
+}
+
+/// A command for the configuration that is written.
+fn after_config(command: &str, arguments: &InitArguments) -> String {
+    let config = target(arguments);
+    let is_usual = config == Path::new(CONFIG_NAME) || config == Path::new("-");
+    if is_usual {
+        command.to_owned()
+    } else {
+        format!("{command} --config {}", shell_word(&config.to_string_lossy()))
+    }
+}

@@ -1,0 +1,206 @@
+//! [`UsableTable`]: a table from which series can be read, with its time column and the columns to fit.
+
+use std::collections::HashSet;
+
+use rollfit::Metric;
+use rollfit_job::store::{ColumnKind, SurveyedColumn, SurveyedTable};
+
+/// What time columns are called, the surest first.
+const TIME_NAMES: [&str; 14] = [
+    "ts_utc",
+    "time_utc",
+    "time",
+    "ts",
+    "timestamp",
+    "datetime",
+    "date_time",
+    "instant",
+    "date",
+    "dt",
+    "t",
+    "open_time",
+    "event_time",
+    "epoch",
+];
+/// When a row was written or changed, which is not the time of its values.
+const BOOKKEEPING_NAMES: [&str; 8] = [
+    "created_at",
+    "updated_at",
+    "inserted_at",
+    "deleted_at",
+    "modified_at",
+    "created",
+    "updated",
+    "modified",
+];
+/// What the column of a price series is called, the surest first: of a table of bars one column is enough to begin with.
+const VALUE_NAMES: [&str; 9] =
+    ["rate_index", "close", "adj_close", "price", "mid", "mid_price", "last", "last_price", "value"];
+/// Numbers that count or name rows.
+const ROW_NAMES: [&str; 7] = ["id", "row", "index", "row_number", "rownum", "seq", "__index_level_0__"];
+/// The most columns of a table that are fitted unless one has a name of [`VALUE_NAMES`].
+const VALUES_MAX: usize = 4;
+/// Why a table of features gives no series.
+pub(super) const HOLDS_FEATURES: &str = "it holds features";
+/// Columns that are named after as many metrics make a table one of features.
+const FEATURE_METRICS_MIN: usize = 3;
+
+/// A table from which series can be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UsableTable {
+    pub(super) name: String,
+    pub(super) time: String,
+    /// Whether the time column says that it is UTC, by its type or its name.
+    pub(super) is_utc: bool,
+    /// The columns to fit.
+    pub(super) values: Vec<String>,
+    /// Further columns of numbers.
+    pub(super) others: Vec<String>,
+}
+
+impl UsableTable {
+    /// What can be read from a table.
+    ///
+    /// # Errors
+    /// Why nothing can, as a clause.
+    pub(super) fn new(table: &SurveyedTable) -> Result<Self, String> {
+        if let Some(problem) = &table.problem {
+            return Err(problem.clone());
+        }
+        if table.name.contains(['{', '}', '\\']) || table.name.contains(char::is_control) {
+            return Err("its name cannot be written as a pattern".to_owned());
+        }
+        if holds_features(table) {
+            return Err(HOLDS_FEATURES.to_owned());
+        }
+        let time = time_column(table)?;
+        let is_number =
+            |column: &&SurveyedColumn| column.kind == ColumnKind::Number && !names_rows(&column.name);
+        let numbers: Vec<&String> =
+            table.columns.iter().filter(is_number).map(|column| &column.name).collect();
+        let (values, others) = split_values(&numbers);
+        if values.is_empty() {
+            return Err("it has no column of numbers".to_owned());
+        }
+        let is_utc =
+            time.kind == ColumnKind::Time { has_zone: true } || time.name.to_lowercase().ends_with("utc");
+        Ok(Self { name: table.name.clone(), time: time.name.clone(), is_utc, values, others })
+    }
+}
+
+/// The time column of a table, or why it has none.
+fn time_column(table: &SurveyedTable) -> Result<&SurveyedColumn, String> {
+    let is_time = |column: &&SurveyedColumn| matches!(column.kind, ColumnKind::Time { .. });
+    let is_bookkeeping = |name: &str| BOOKKEEPING_NAMES.contains(&name.to_lowercase().as_str());
+    let times: Vec<&SurveyedColumn> =
+        table.columns.iter().filter(is_time).filter(|column| !is_bookkeeping(&column.name)).collect();
+    match times.as_slice() {
+        [only] => Ok(*only),
+        [] => Err(without_time(table)),
+        several => first_of(several, |column| &column.name, &TIME_NAMES).copied().ok_or_else(|| {
+            let names: Vec<&str> = several.iter().map(|column| column.name.as_str()).collect();
+            format!("it has several timestamps: {}", names.join(", "))
+        }),
+    }
+}
+
+fn without_time(table: &SurveyedTable) -> String {
+    let columns: Vec<&SurveyedColumn> = table.columns.iter().collect();
+    match first_of(&columns, |column| &column.name, &TIME_NAMES) {
+        Some(SurveyedColumn { name, kind, type_name }) if !matches!(kind, ColumnKind::Time { .. }) => {
+            format!("its column {name} is {type_name}, not a timestamp")
+        }
+        _ => "it has no timestamp".to_owned(),
+    }
+}
+
+/// The columns to fit among columns of numbers, and the rest.
+fn split_values(numbers: &[&String]) -> (Vec<String>, Vec<String>) {
+    let values: HashSet<&String> = match first_of(numbers, |name| name, &VALUE_NAMES) {
+        Some(named) => HashSet::from([*named]),
+        None => numbers.iter().take(VALUES_MAX).copied().collect(),
+    };
+    numbers.iter().map(|name| (*name).clone()).partition(|name| values.contains(name))
+}
+
+/// The item with the first of these names, in any case.
+fn first_of<'a, T>(items: &'a [T], name: impl Fn(&T) -> &String, known: &[&str]) -> Option<&'a T> {
+    known.iter().find_map(|known| items.iter().find(|item| name(item).eq_ignore_ascii_case(known)))
+}
+
+fn names_rows(column: &str) -> bool {
+    let column = column.to_lowercase();
+    ROW_NAMES.contains(&column.as_str()) || column.ends_with("_id")
+}
+
+/// Whether a table holds features, whoever computed them: its columns are named after metrics.
+fn holds_features(table: &SurveyedTable) -> bool {
+    let is_of = |metric: &&Metric| {
+        let prefix = format!("{}_", metric.name());
+        table.columns.iter().any(|column| column.name.starts_with(&prefix))
+    };
+    Metric::ALL.iter().filter(is_of).count() >= FEATURE_METRICS_MIN
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A table whose columns are `t NAME` for a time without a zone, `z NAME` for one with a zone, `n NAME` for a number, else
+    /// others.
+    pub(in super::super) fn table(name: &str, columns: &[&str]) -> SurveyedTable {
+        let column = |text: &&str| {
+            let (kind, name) = text.split_once(' ').unwrap();
+            let (kind, type_name) = match kind {
+                "t" => (ColumnKind::Time { has_zone: false }, "timestamp"),
+                "z" => (ColumnKind::Time { has_zone: true }, "timestamptz"),
+                "n" => (ColumnKind::Number, "bigint"),
+                _ => (ColumnKind::Other, "text"),
+            };
+            SurveyedColumn { name: name.to_owned(), kind, type_name: type_name.to_owned() }
+        };
+        SurveyedTable { name: name.to_owned(), columns: columns.iter().map(column).collect(), problem: None }
+    }
+
+    fn read(columns: &[&str]) -> Result<(String, Vec<String>, Vec<String>), String> {
+        UsableTable::new(&table("a", columns)).map(|table| (table.time, table.values, table.others))
+    }
+
+    #[test]
+    fn the_time_and_the_columns_to_fit_are_told_by_type_and_then_by_name() {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let some = |time: &str, values: &[&str], others: &[&str]| {
+            Ok((time.to_owned(), names(values), names(others)))
+        };
+        assert_eq!(read(&["t when", "n x"]), some("when", &["x"], &[]));
+        assert_eq!(
+            read(&["n id", "z created_at", "t TS", "n a", "n b", "o note"]),
+            some("TS", &["a", "b"], &[])
+        );
+        assert_eq!(
+            read(&["z time", "n open", "n high", "n low", "n Close", "n volume"]),
+            some("time", &["Close"], &["open", "high", "low", "volume"])
+        );
+        assert_eq!(
+            read(&["z time", "z time_utc", "n a", "n b", "n c", "n d", "n e"]),
+            some("time_utc", &["a", "b", "c", "d"], &["e"])
+        );
+        let error = |columns: &[&str]| read(columns).unwrap_err();
+        assert_eq!(error(&["z begin", "z end", "n x"]), "it has several timestamps: begin, end");
+        assert_eq!(error(&["n ts", "n x"]), "its column ts is bigint, not a timestamp");
+        assert_eq!(error(&["z created_at", "n amount"]), "it has no timestamp");
+        assert_eq!(error(&["z ts", "n user_id", "o x"]), "it has no column of numbers");
+        assert_eq!(
+            error(&["z ts_utc", "n a2_idx_w15", "n r2_idx_w15", "n rmse_idx_w15"]),
+            "it holds features"
+        );
+    }
+
+    #[test]
+    fn a_table_whose_name_is_no_pattern_is_left_out() {
+        for name in ["a{key}", "a\nb", "a\\b"] {
+            assert!(UsableTable::new(&table(name, &["z ts", "n x"])).is_err(), "{name}");
+        }
+        assert!(UsableTable::new(&table("é \"x\"", &["z ts", "n x"])).unwrap().is_utc);
+    }
+}

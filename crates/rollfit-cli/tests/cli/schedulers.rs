@@ -1,0 +1,195 @@
+//! What a scheduler relies on: silence where all went well, log lines with time and level, months without rows, and exit codes that an
+//! option changes. The codes themselves are in [`exit_codes`](crate::exit_codes).
+
+use std::fs;
+
+use crate::running::signal;
+use crate::sandbox::{Answer, Sandbox};
+use crate::signals::SlowJob;
+
+const REQUIRED: [(&str, &str); 1] = [("ROLLFIT_RUN__REQUIRE_ROWS", "true")];
+
+/// Checks that a command ends well and says nothing at all.
+#[track_caller]
+fn is_silent(answer: &Answer) {
+    let printed = (answer.status.code(), answer.stdout.as_str(), answer.stderr.as_str());
+    assert_eq!(printed, (Some(0), "", ""));
+}
+
+/// A job of two months, of which one holds a file of somebody else.
+fn with_a_foreign_month() -> Sandbox {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
+    sandbox.write("fx/features/key=eurusd/month=2017-01/part.parquet", "strange");
+    sandbox
+}
+
+#[test]
+fn a_month_without_a_row_in_any_series_is_empty_and_no_failure() {
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
+    sandbox.configure(&["eurusd"], "2017-01", "2017-03");
+    let cause = "no rows in `m1_eurusd` and `bqx_eurusd`";
+    sandbox.run(&["plan"]).exits(0).says(&["2 empty", cause]);
+    let planned = sandbox.run(&["plan", "--json"]).exits(0).json();
+    let states: Vec<_> =
+        planned["partitions"].as_array().unwrap().iter().map(|line| &line["state"]).collect();
+    assert_eq!(states, ["missing", "empty", "empty"]);
+    let run = sandbox.run(&["run", "--json"]).exits(0).json();
+    assert_eq!(
+        (&run["written"], &run["failed"], &run["skipped"]),
+        (&1.into(), &vec![0; 0].into(), &vec![0; 0].into())
+    );
+    let months: Vec<_> =
+        run["empty"].as_array().unwrap().iter().map(|partition| &partition["month"]).collect();
+    assert_eq!(months, ["2017-02", "2017-03"]);
+    sandbox.run(&["run"]).exits(0).says(&[
+        "1 already done, 2 empty, 0 skipped",
+        "empty (no series has a row): eurusd 2017-02, eurusd 2017-03",
+    ]);
+    for command in ["verify", "compare"] {
+        let found = sandbox.run(&[command, "--json"]).exits(0).json();
+        assert_eq!((&found["empty"], &found["absent"]), (&2.into(), &0.into()), "{command}");
+        sandbox.run(&[command]).exits(0).says(&["0 without features, 2 empty"]);
+    }
+    sandbox.run(&["verify", "--quick"]).exits(0);
+    assert!(!sandbox.path("fx/features/key=eurusd/month=2017-02").exists());
+
+    // Where that is all there is, it is more likely a slip.
+    sandbox.configure(&["eurusd"], "2019-01", "2019-02");
+    sandbox.run(&["run"]).exits(0).says(&["2 empty", "warning: no series has a row in any month of the job"]);
+    is_silent(&sandbox.run(&["run", "-q", "--only", "eurusd:2019-02"]));
+    sandbox.configure(&["eurusd"], "2017-01", "2017-03");
+    sandbox.import(&["eurusd"], &["2017-02"]);
+    sandbox.run(&["run"]).exits(0).says(&["1 written, 1 already done, 1 empty"]);
+}
+
+#[test]
+fn where_rows_are_required_a_month_without_them_fails() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
+    sandbox.configure(&["eurusd"], "2017-01", "2017-02");
+    let words =
+        ["eurusd 2017-02", "the month has no rows in `m1_eurusd` and `bqx_eurusd`, and require_rows = true"];
+    sandbox.run_with(&REQUIRED, &["run"]).exits(1).says(&words);
+    sandbox.run_with(&REQUIRED, &["plan"]).exits(1).says(&words);
+    sandbox.run_with(&REQUIRED, &["verify"]).exits(4).says(&["1 without features"]);
+}
+
+#[test]
+fn a_month_that_had_rows_or_has_them_in_one_series_is_not_empty() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01", "2017-02"]);
+    for table in ["m1_eurusd", "bqx_eurusd"] {
+        fs::remove_file(sandbox.path(format!("fx/sources/{table}/2017-02.parquet"))).unwrap();
+    }
+    sandbox.run(&["run"]).exits(4).says(&["eurusd 2017-02: shrunk: the source had", "is empty now"]);
+    assert!(sandbox.part("eurusd", "2017-02").exists());
+
+    let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
+    fs::remove_file(sandbox.path("fx/sources/bqx_eurusd/2017-02.parquet")).unwrap();
+    sandbox.run(&["run"]).exits(1).says(&["no instant of the month is in every series"]);
+    sandbox.run(&["verify"]).exits(4).says(&["1 without features"]);
+}
+
+#[test]
+fn skipped_partitions_are_no_failure_where_they_are_allowed() {
+    let sandbox = with_a_foreign_month();
+    let run = sandbox.run(&["run", "--allow-skipped"]).exits(0).says(&["1 written", "1 skipped"]);
+    assert!(run.stderr.contains("skipped (foreign)") && !run.stderr.contains("warning"), "{run}");
+    sandbox.run(&["run"]).exits(4).says(&["warning: eurusd 2017-01: skipped (foreign)"]);
+    is_silent(&sandbox.run(&["run", "--allow-skipped", "--quiet"]));
+
+    let left = fs::read(sandbox.part("eurusd", "2017-02")).unwrap();
+    fs::remove_file(sandbox.part("eurusd", "2017-01")).unwrap();
+    sandbox.run(&["verify"]).exits(4).says(&["warning: eurusd 2017-01: there are no features"]);
+    is_silent(&sandbox.run(&["verify", "-q", "--allow-skipped"]));
+    sandbox.run(&["compare", "--allow-skipped"]).exits(0);
+    sandbox.write("fx/sources/m1_eurusd/2017-01.parquet", "broken");
+    sandbox.run(&["run", "--allow-skipped"]).exits(1);
+    assert_eq!(fs::read(sandbox.part("eurusd", "2017-02")).unwrap(), left);
+}
+
+#[test]
+fn quiet_is_silent_where_all_went_well_and_only_there() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.bars_file("eurusd", "2017-01").display().to_string();
+    is_silent(&sandbox.run(&["import", "--format", "csv", "--into", "parquet:fx", "-q", &file]));
+    sandbox.configure(&["eurusd"], "2017-01", "2017-01");
+    for command in ["run", "run", "verify", "compare", "adopt"] {
+        is_silent(&sandbox.run(&[command, "--quiet"]));
+    }
+    let asked_for = [
+        &["plan", "-q"][..],
+        &["status", "-q"],
+        &["runs", "-q"],
+        &["run", "-q", "--json"],
+        &["metrics", "-q"],
+    ];
+    for command in asked_for {
+        assert_ne!(sandbox.run(command).exits(0).stdout, "", "{command:?}");
+    }
+    sandbox.write("fx/sources/m1_eurusd/2017-01.parquet", "broken");
+    let failed = sandbox.run(&["run", "--quiet"]).exits(1);
+    assert!(
+        failed.stdout.contains("1 failed") && failed.stderr.contains("warning: eurusd 2017-01: failed"),
+        "{failed}"
+    );
+}
+
+#[test]
+fn partitions_with_nothing_to_do_are_logged_only_where_that_is_wanted() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2017-01", "2017-02"]);
+    sandbox.configure(&["eurusd"], "2017-01", "2017-03");
+    let words = ["eurusd 2017-01: nothing to do", "eurusd 2017-03: empty: no series has a row"];
+    sandbox.run(&["run", "-v"]).exits(0).says(&words).says(&["[3/3] eurusd"]);
+    let usual = sandbox.run(&["run"]).exits(0);
+    assert!(!usual.stderr.contains("eurusd"), "{usual}");
+    sandbox.run(&["run", "-v", "-q"]).exits(2).says(&["cannot be used with"]);
+}
+
+#[test]
+fn lines_of_a_log_begin_with_time_and_level() {
+    let sandbox = with_a_foreign_month();
+    let mut run = sandbox.command(&["run"]);
+    let levels = levels(&run.output().unwrap().stderr);
+    assert!(levels.contains(&"info".to_owned()) && levels.contains(&"warning".to_owned()), "{levels:?}");
+    // Each line of an error that has several.
+    let mut wrong = sandbox.command(&["import", "--format", "csv", "none.csv"]);
+    fs::remove_file(sandbox.path("rollfit.toml")).unwrap();
+    let errors = wrong.output().unwrap().stderr;
+    assert!(
+        self::levels(&errors).iter().all(|level| level == "error"),
+        "{}",
+        String::from_utf8_lossy(&errors)
+    );
+}
+
+/// The level of each line, whose form is checked.
+#[track_caller]
+fn levels(stderr: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(stderr).unwrap();
+    let level = |line: &str| {
+        let (time, message) = line.split_once(' ').unwrap();
+        assert!(time.len() == 20 && time.ends_with('Z'), "{line}");
+        time.parse::<jiff::Timestamp>().unwrap();
+        message.split_once(": ").unwrap().0.to_owned()
+    };
+    text.lines().map(level).collect()
+}
+
+#[test]
+fn an_interrupted_run_with_force_says_what_is_left_to_rewrite() {
+    let job = SlowJob::new();
+    job.sandbox.run(&["run", "--quiet"]).exits(0);
+    let mut running = job.start(&["run", "--force"]);
+    running.wait_for_stage("write");
+    signal(&running, "INT");
+    let stopped = running.finish().exits(130).json();
+    let left: Vec<String> = stopped["remaining"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|partition| format!("slow:{}", partition["month"].as_str().unwrap()))
+        .collect();
+    assert_eq!(left, ["slow:2017-02", "slow:2017-03"]);
+    let rest = job.sandbox.run(&["run", "--force", "--json", "--only", &left[0], "--only", &left[1]]);
+    let rest = rest.exits(0).json();
+    assert_eq!((&rest["written"], &rest["remaining"]), (&2.into(), &vec![0; 0].into()));
+}

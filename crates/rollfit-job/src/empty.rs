@@ -1,0 +1,74 @@
+//! Empty partitions: no series has a row of them, and there are no features. A run notes them and has nothing to do, unless the
+//! configuration requires rows.
+//!
+//! Invariant: a partition with a row in any series is none of them, whether or not that row is joined.
+
+use crate::config::{Derivation, JobConfig, Series};
+use crate::few::few_and;
+use crate::panel::Panel;
+use crate::partition::Partition;
+use crate::store::{Source, StoreError};
+
+/// Whether a partition without features is empty, by the source's counts of rows.
+///
+/// # Errors
+/// Those of the source.
+pub fn is_empty(source: &dyn Source, config: &JobConfig, partition: &Partition) -> Result<bool, StoreError> {
+    if config.run.require_rows {
+        return Ok(false);
+    }
+    let mut snapshot = source.snapshot(&config.series_of_key(&partition.key), partition.period, 0)?;
+    for at in 0..config.series.len() {
+        if snapshot.count(at, partition.period.span_us())? > 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// As [`is_empty`], where the rows of the partition are read.
+pub(crate) fn is_empty_panel(config: &JobConfig, panel: &Panel) -> bool {
+    !config.run.require_rows && has_no_rows(panel)
+}
+
+fn has_no_rows(panel: &Panel) -> bool {
+    panel.rows() == 0 && panel.unjoined_rows().iter().all(|&rows| rows == 0)
+}
+
+/// Why a partition is empty.
+pub(crate) fn empty_cause(config: &JobConfig, partition: &Partition) -> String {
+    format!("no rows in {}", tables(config, partition))
+}
+
+/// What to say of a month without joined rows that is not to be empty.
+pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) -> String {
+    if has_no_rows(panel) {
+        return format!(
+            "the month has no rows in {}, and require_rows = true: import it, or leave it out of [partitions]",
+            tables(config, partition)
+        );
+    }
+    let side = |(series, rows): (&Series, u64)| match series.derivation {
+        Some(Derivation { formula, .. }) => {
+            format!("{rows} rows of {formula} from {}", table(series, partition))
+        }
+        None => format!("{rows} rows in {}", table(series, partition)),
+    };
+    let sides = config.series.iter().zip(panel.unjoined_rows()).map(side);
+    format!(
+        "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
+        few_and(&sides.collect::<Vec<_>>())
+    )
+}
+
+fn table(series: &Series, partition: &Partition) -> String {
+    format!("`{}`", series.table.for_key(&partition.key))
+}
+
+/// The source tables of a partition.
+fn tables(config: &JobConfig, partition: &Partition) -> String {
+    let mut tables: Vec<String> = config.series.iter().map(|series| table(series, partition)).collect();
+    // Series may be derived from one table.
+    tables.dedup();
+    few_and(&tables)
+}
