@@ -279,7 +279,7 @@ pub(crate) struct StatusArguments {
 #[derive(Debug, Args)]
 pub(crate) struct RunsArguments {
     /// Only runs of this configuration
-    #[arg(long, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// List all of them, not only the newest 20
     #[arg(long)]
