@@ -49,7 +49,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     }
     let mut dropped = Vec::new();
     let ended = drop_all(store.as_ref(), partitions, &mut dropped);
-    print(global, &dropped)?;
+    let is_silent = matches!(ended, Ok(exit) if output::is_silent(global, exit));
+    if !is_silent {
+        print(global, &dropped)?;
+    }
     ended
 }
 

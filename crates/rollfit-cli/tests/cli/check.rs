@@ -138,6 +138,11 @@ fn the_series_that_ends_is_named_and_so_are_series_that_never_meet() {
     let document = sandbox.checks(&["--max-lag", "5m", "--now", "2017-01-01T16:40:00Z"]);
     let [stale] = facts(&document, "source").try_into().unwrap();
     assert_eq!((&stale["fact"], &stale["series"]), (&"source-stale".into(), &"bqx".into()));
+    // Months to come that are selected aren't over.
+    let later = ["--max-lag", "5m", "--now", "2017-02-03T00:00:00Z", "--only", "eurusd:..2099-12"];
+    let facts_later = facts(&sandbox.checks(&later), "source");
+    assert_eq!(facts_later.len(), 2);
+    assert!(facts_later.iter().all(|finding| finding["fact"] == "source-stale"), "{facts_later:?}");
     assert_eq!(stale["lag_s"].as_f64(), Some(501.0 * 60.0));
     assert_eq!(kinds(&document, "freshness"), [""; 0]);
 

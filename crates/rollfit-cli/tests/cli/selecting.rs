@@ -124,10 +124,12 @@ fn drop_takes_what_only_takes_and_without_a_terminal_wants_yes_for_more_than_nam
     );
     // Also what the job is no longer about.
     sandbox.configure(&["gbpusd"], "2017-01", "2017-01");
+    let silent = sandbox.run(&["drop", "-q", "usdjpy:2017-03"]).exits(0);
+    assert_eq!((silent.stdout.as_str(), silent.stderr.as_str()), ("", ""));
     let dropped =
         sandbox.run(&["drop", "--json", "-y", "--from", "2017-01", "--to", "2017-01"]).exits(0).json();
     assert_eq!(names(&dropped), ["eurusd 2017-01", "gbpusd 2017-01", "usdjpy 2017-01"]);
-    assert_eq!(parts(), 2);
+    assert_eq!(parts(), 1);
 }
 
 /// The files of features that there are.

@@ -45,11 +45,6 @@ impl HealthOptions<'_> {
     fn is_selected(&self, key: &str) -> bool {
         self.only.selects_key(key)
     }
-
-    /// Whether the selection of a key ends with a month, which is the last that is looked at.
-    fn ends_with_selection(&self, key: &str) -> bool {
-        self.only.last_month(key).is_some()
-    }
 }
 
 /// What was found.
