@@ -49,7 +49,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     }
     let mut dropped = Vec::new();
     let ended = drop_all(store.as_ref(), partitions, &mut dropped);
-    print(global, &dropped)?;
+    if !matches!(&ended, Ok(exit) if output::is_silent(global, *exit)) {
+        print(global, &dropped)?;
+    }
     ended
 }
 
