@@ -121,7 +121,7 @@ fn run_reported(
     unfilled::warn(&unfilled_windows, open.config.boundary);
     let new_definition = NewDefinition::new(open, outcomes(&report).map(earlier));
     let summary = Summary::new(&report, open.share.clone(), arguments.no_help, took);
-    if open.share.is_none() && arguments.select.only.is_empty() && summary.is_all_empty() {
+    if open.share.is_none() && open.selection.is_all() && summary.is_all_empty() {
         logging::warn(ALL_EMPTY);
     }
     let remaining =
