@@ -7,6 +7,7 @@ of shard 1/64 of --tiny small partitions). STORE is parquet or postgres. DIRECTO
 """
 
 import argparse
+import functools
 import json
 import os
 import shutil
@@ -161,8 +162,9 @@ def timed(work):
     return time.perf_counter() - started, result
 
 
-def plan_tiny(job, rollfit, directory, partitions):
-    """The plan of shard 1/64 of many small partitions, of which nothing is stored and the sources are files."""
+@functools.cache
+def tiny_sources(rollfit, directory, partitions):
+    """Source tables of many small partitions: where they are, and how many partitions."""
     place, months = directory / "machines-tiny", 12 if partitions >= 12 else 1
     keys = -(-partitions // months)
     forget(place)
@@ -171,16 +173,23 @@ def plan_tiny(job, rollfit, directory, partitions):
         subprocess.run([sys.executable, Path(__file__).with_name("many.py"), str(keys), str(months), "20"], stdout=bars, check=True)
     subprocess.run([rollfit, "import", "--quiet", "--format", "csv", "--timezone", "UTC", "--key-column", "key", "--time-column", "time",
                     "--close-column", "close", "--into", f"parquet:{place}/fx", place / "bars.csv"], check=True, stdout=subprocess.DEVNULL)
-    text = job.config.read_text().replace(f"parquet:{directory}/fx", f"parquet:{place}/fx")
+    return place, keys * months
+
+
+def plan_tiny(job, rollfit, directory, partitions):
+    """The plan of shard 1/64 of many small partitions, of which nothing is stored and the sources are files."""
+    place, partitions = tiny_sources(rollfit, directory, partitions)
     config = place / "rollfit.toml"
-    config.write_text(text)
+    config.write_text(job.config.read_text().replace(f"parquet:{directory}/fx", f"parquet:{place}/fx"))
     environment = job.environment | {"ROLLFIT_PARTITIONS__FROM": "first", "ROLLFIT_PARTITIONS__TO": "latest"}
     measured = measure([rollfit, "plan", "--json", "--quiet", "--config", config, "--shard", "1/64"], **environment)
     goal = "" if measured.wall_s < PLAN_GOAL_S else " (**missed**)"
-    print(f"{job.store}: plan --shard 1/64 of {keys * months:,} partitions: {measured.wall_s:.1f} s, goal under {PLAN_GOAL_S:.0f} s{goal}; "
-          f"{measured.processor_s:.1f} s of processor time, {measured.peak_bytes / 1e6:.0f} MB, {len(measured.json()['partitions'])} in the share", flush=True)
-    forget(place)
-    return {"partitions": keys * months, "wall_s": measured.wall_s, "peak_bytes": measured.peak_bytes}
+    share = len(measured.json()["partitions"])
+    if not 0.8 < share * 64 / partitions < 1.2:
+        raise SystemExit(f"{share} of {partitions} partitions are no 64th of them")
+    print(f"{job.store}: plan --shard 1/64 of {partitions:,} partitions: {measured.wall_s:.1f} s, goal under {PLAN_GOAL_S:.0f} s{goal}; "
+          f"{measured.processor_s:.1f} s of processor time, {measured.peak_bytes / 1e6:.0f} MB, {share:,} in the share", flush=True)
+    return {"partitions": partitions, "wall_s": measured.wall_s, "peak_bytes": measured.peak_bytes}
 
 
 def parsed():
@@ -214,6 +223,7 @@ def main():
                     results[f"{part} {store}"] = beside_one_process(job, part, options.rounds)
             finally:
                 job.close()
+    forget(options.directory / "machines-tiny")
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))
 

@@ -1,8 +1,13 @@
-//! The documents: links lead to files and headings that are there.
+//! The documents: links lead to files and headings that are there, and the pages for users stay short.
 
 use std::path::{Path, PathBuf};
 
 use crate::source::{SourceFile, assert_none, root};
+
+/// The words that README.md and the pages in docs have together, without code blocks.
+const USER_WORDS_MAX: usize = 10_000;
+/// Reference pages, which may be as long as they have to be.
+const REFERENCE: [&str; 2] = ["docs/formulas.md", "docs/format.md"];
 
 /// A document without its code blocks.
 fn prose(text: &str) -> String {
@@ -63,4 +68,17 @@ fn links_and_anchors_are_found_in_prose_alone() {
     let here = root().join("docs/runs.md");
     assert_eq!(problem(&here, "#states"), None);
     assert!(problem(&here, "#no-such-heading").is_some() && problem(&here, "no-such-page.md").is_some());
+}
+
+#[test]
+fn the_pages_for_users_are_short() {
+    let is_for_users = |path: &str| {
+        (path == "README.md" || path.starts_with("docs/") && path.matches('/').count() == 1)
+            && !REFERENCE.contains(&path)
+    };
+    let pages = SourceFile::read_documents().into_iter().filter(|file| is_for_users(&file.path));
+    let words: Vec<(String, usize)> =
+        pages.map(|page| (page.path, prose(&page.text).split_whitespace().count())).collect();
+    let all: usize = words.iter().map(|(_, words)| words).sum();
+    assert!(words.len() > 10 && all <= USER_WORDS_MAX, "{all} words, more than {USER_WORDS_MAX}: {words:?}");
 }

@@ -7,6 +7,7 @@ use rollfit_job::month::Month;
 use rollfit_job::panel::Panel;
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
+use rollfit_job::selection::Selection;
 use rollfit_job::store::Purpose;
 
 use crate::exit::Failure;
@@ -41,7 +42,7 @@ impl ProposalTrial {
         config.sink.store = store.clone();
         let stores = Stores::open(&config, Purpose::Read)?;
         let (source, sink) = (stores.source(), stores.sink());
-        let partitions = planned(&config, source.as_ref(), sink.as_ref(), &[])?;
+        let partitions = planned(&config, source.as_ref(), sink.as_ref(), &Selection::default())?;
         let of_first_key =
             partitions.iter().take_while(|partition| partition.key == partitions[0].key).count();
         let read = partitions[of_first_key / 2].clone();
