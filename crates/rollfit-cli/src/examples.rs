@@ -21,6 +21,7 @@ pub(crate) fn of(command: &str) -> &'static [&'static str] {
             "rollfit run --replace definition-changed",
             "rollfit run --follow --poll-interval 1s",
         ],
+        "runs" => &["rollfit runs", "rollfit runs --all"],
         "status" => &["rollfit status", "rollfit status --watch", "rollfit status --store --watch"],
         "runs" => &["rollfit runs", "rollfit runs --all", "rollfit runs --json | jq '.runs[0]'"],
         "analyze" => &["rollfit analyze", "rollfit analyze --html run.html", "rollfit analyze --markdown"],

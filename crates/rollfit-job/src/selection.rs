@@ -200,7 +200,7 @@ mod tests {
         let Selected { partitions, unmatched } = selection.select(&partitions());
         assert_eq!(partitions, []);
         assert_eq!(
-            unmatched.iter().map(|s| s.to_string()).collect::<Vec<_>>(),
+            unmatched.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["eurusd:2031-01", "x*", "nzdusd"]
         );
     }

@@ -58,7 +58,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
 /// The partitions, if each is named; a store need not list what it has then.
 fn named(selection: &Selection) -> Option<Vec<Partition>> {
     let partitions: Option<Vec<Partition>> =
-        selection.selectors().iter().map(|selector| selector.partition()).collect();
+        selection.selectors().iter().map(rollfit_job::selector::Selector::partition).collect();
     let mut partitions = partitions.filter(|_| selection.months() == (None, None))?;
     partitions.sort();
     partitions.dedup();

@@ -231,9 +231,9 @@ mod tests {
         let begin = "rollfit import --format";
         let histdata = write("DAT_ASCII_EURUSD_M1_2017.csv", "20170103 000000;1.05;1.05;1.05;1.05;0\n");
         let wanted = format!("{begin} histdata --into parquet:./store D/DAT_ASCII_EURUSD_M1_2017.csv");
-        assert_eq!(command(&[histdata.clone()]), (wanted, vec![]));
+        assert_eq!(command(std::slice::from_ref(&histdata)), (wanted, vec![]));
         let csv = write("gbpusd.csv", "time,close\n2017-01-03 00:00,1.2\n");
-        let (text, notes) = command(&[csv.clone()]);
+        let (text, notes) = command(std::slice::from_ref(&csv));
         assert_eq!(
             text,
             format!("{begin} csv --into parquet:./store --key gbpusd --timezone ZONE D/gbpusd.csv")
@@ -242,7 +242,7 @@ mod tests {
         let (text, _) = command(&[dir.path().to_owned()]);
         assert_eq!(text.lines().count(), 2, "{text}");
         let other = write("notes.txt", "hello\n");
-        assert!(BarFiles::new(&[other.clone()], "x").is_err());
+        assert!(BarFiles::new(std::slice::from_ref(&other), "x").is_err());
         assert!(command(&[csv, other]).1.iter().any(|note| note.contains("not recognized as bars")));
         let wrong = write("a.csv", "time,close\n2017-01-03T00:00Z,x\n");
         assert!(command(&[wrong]).1[0].starts_with("the import will stop"));

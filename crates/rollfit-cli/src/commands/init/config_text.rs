@@ -197,7 +197,10 @@ mod tests {
         let url = "parquet:./a \"b\" 'c' # d".to_owned();
         let store = StoreLines { url: url.clone(), ..StoreLines::default() };
         let (text, config) = parsed(&store, &proposal("p_{key}", true), None);
-        assert_eq!((config.source.url.clone(), &config.keys, config.boundary), (url, &Keys::All, Boundary::Reset));
+        assert_eq!(
+            (config.source.url.clone(), &config.keys, config.boundary),
+            (url, &Keys::All, Boundary::Reset)
+        );
         assert_eq!(
             (config.from, config.to, config.longest_window_rows()),
             (None, None, LONGEST_WINDOW_ROWS as usize)
