@@ -23,7 +23,6 @@ pub(crate) fn of(command: &str) -> &'static [&'static str] {
         ],
         "runs" => &["rollfit runs", "rollfit runs --all"],
         "status" => &["rollfit status", "rollfit status --watch", "rollfit status --store --watch"],
-        "runs" => &["rollfit runs", "rollfit runs --all", "rollfit runs --json | jq '.runs[0]'"],
         "analyze" => &["rollfit analyze", "rollfit analyze --html run.html", "rollfit analyze --markdown"],
         "verify" => {
             &["rollfit verify", "rollfit verify --quick", "rollfit verify --only eurusd --sample 1000"]
