@@ -28,11 +28,12 @@ pub(crate) struct Arguments {
 
 const EXIT_CODES: &str = "Exit codes:
   0    Done; months without a row in any series included
-  1    Some partitions failed, verify or compare found a difference, or doctor found a problem
+  1    Some partitions failed, verify or compare found a difference, or doctor
+       found a problem
   2    Wrong usage or configuration, such as a directory that does not exist
   3    Store unreachable, or without a free session
-  4    Nothing failed, but partitions were skipped, or verify or compare found some without features
-       (0 with --allow-skipped)
+  4    Nothing failed, but partitions were skipped, or verify or compare found
+       some without features (0 with --allow-skipped)
   130  Interrupted
 Those of check are in its help.";
 

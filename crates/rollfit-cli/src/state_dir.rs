@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use rollfit_job::nearest::did_you_mean;
 use rollfit_job::record::{Header, Record, RecordError};
 use rollfit_job::{error_chain, foreign};
 
@@ -149,7 +150,10 @@ impl StateDir {
 
     /// What to say of a name that no run has.
     fn unknown(&self, name: &str, runs: &[RunFile]) -> Failure {
-        let nearest = nearest(name, runs).map_or(String::new(), |run| format!("did you mean {}? ", run.run));
+        // Longer than any name, and long to compare with many.
+        const NAME_BYTES_MAX: usize = 100;
+        let names = runs.iter().filter(|_| name.len() <= NAME_BYTES_MAX).map(|run| run.run.as_str());
+        let nearest = did_you_mean(name, names);
         let name = foreign::name(name);
         let place = self.place();
         Failure::usage(format!(
@@ -206,17 +210,6 @@ impl StateDir {
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-/// The run whose name is most like this one, the newest of several.
-fn nearest<'a>(name: &str, runs: &'a [RunFile]) -> Option<&'a RunFile> {
-    const NAME_BYTES_MAX: usize = 100;
-    if name.len() > NAME_BYTES_MAX {
-        return None;
-    }
-    let likeness = |run: &RunFile| strsim::normalized_damerau_levenshtein(name, &run.run);
-    let runs = runs.iter().rev().filter(|run| likeness(run) > 0.5);
-    runs.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }
 
 /// Whether the run of a record has written something, as far as that goes. One that cannot be read has: whoever reads it says why.

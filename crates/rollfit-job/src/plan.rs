@@ -103,6 +103,10 @@ fn plan_one(
     let input = panel.input();
     let compare_input = |recorded: &Input| panel.compare_input(recorded);
     let assessment = Assessment::from_found(&found, definition, &input, compare_input, &job.config.run);
+    if is_damaged && input.rows == 0 {
+        // They cannot be computed again: as damaged as they are without force.
+        job.sink.found(partition)?;
+    }
     let assessment = unless_without_rows(job, partition, &panel, assessment)?;
     let is_wanted = options.writes(&assessment, input.rows);
     let view = job.sink.reader_view(partition)?;

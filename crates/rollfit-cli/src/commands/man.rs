@@ -65,7 +65,14 @@ fn page(command: &Command, above: Option<&Command>) -> Result<Vec<u8>, Failure> 
         roff.control("fi", []);
     }
     if let Some(codes) = command.get_after_help() {
-        roff.control("SH", ["EXIT STATUS"]).text([roman(codes.to_string())]);
+        // Lines of a table stay as they are; a sentence is filled as it is.
+        let codes = codes.to_string();
+        let is_table = codes.contains('\n');
+        roff.control("SH", ["EXIT STATUS"]).control(if is_table { "nf" } else { "PP" }, []);
+        for line in codes.lines() {
+            roff.text([roman(line)]);
+        }
+        roff.control("fi", []);
     }
     roff.to_writer(&mut text)?;
     Ok(text)

@@ -101,7 +101,7 @@ fn a_mistyped_name_is_answered_with_the_nearest_one() {
         let answer = sandbox.run(&[command, "20261129T100300Z-104"]).exits(2);
         answer.says(&[
             "no run called `20261129T100300Z-104`",
-            "did you mean 20261129T100300Z-103? ",
+            "did you mean `20261129T100300Z-103`? ",
             "`rollfit runs`",
         ]);
         let strange = sandbox.run(&[command, "x"]).exits(2).says(&["`rollfit runs` lists the runs"]);

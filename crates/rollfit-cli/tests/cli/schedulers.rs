@@ -79,8 +79,16 @@ fn a_month_that_had_rows_or_has_them_in_one_series_is_not_empty() {
     for table in ["m1_eurusd", "bqx_eurusd"] {
         fs::remove_file(sandbox.path(format!("fx/sources/{table}/2017-02.parquet"))).unwrap();
     }
-    sandbox.run(&["run"]).exits(4).says(&["eurusd 2017-02: shrunk: the source had", "is empty now"]);
-    assert!(sandbox.part("eurusd", "2017-02").exists());
+    sandbox.run(&["run"]).exits(4).says(&["eurusd 2017-02", "shrunk", "is empty now"]);
+    // Nor is one whose features are damaged, which force takes for none where it can compute them again.
+    let part = sandbox.part("eurusd", "2017-02");
+    let mut bytes = fs::read(&part).unwrap();
+    let end = bytes.len() - 5;
+    bytes[end] ^= 16;
+    fs::write(&part, &bytes).unwrap();
+    sandbox.run(&["run", "--force"]).exits(1).says(&["eurusd 2017-02", "1 failed"]);
+    sandbox.run(&["plan", "--force"]).exits(1).says(&["1 failed"]);
+    assert_eq!(fs::read(&part).unwrap(), bytes);
 
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01", "2017-02"]);
     fs::remove_file(sandbox.path("fx/sources/bqx_eurusd/2017-02.parquet")).unwrap();
@@ -115,6 +123,8 @@ fn quiet_is_silent_where_all_went_well_and_only_there() {
     for command in ["run", "run", "verify", "compare", "adopt"] {
         is_silent(&sandbox.run(&[command, "--quiet"]));
     }
+    is_silent(&sandbox.run(&["drop", "--quiet", "eurusd:2017-01"]));
+    is_silent(&sandbox.run(&["run", "--quiet"]));
     let asked_for = [
         &["plan", "-q"][..],
         &["status", "-q"],
@@ -189,7 +199,7 @@ fn an_interrupted_run_with_force_says_what_is_left_to_rewrite() {
         .map(|partition| format!("slow:{}", partition["month"].as_str().unwrap()))
         .collect();
     assert_eq!(left, ["slow:2017-02", "slow:2017-03"]);
-    let rest = job.sandbox.run(&["run", "--force", "--json", "--only", &left[0], "--only", &left[1]]);
-    let rest = rest.exits(0).json();
+    let rest =
+        job.sandbox.run(&["run", "--force", "--json", "--only", "slow:2017-02..2017-03"]).exits(0).json();
     assert_eq!((&rest["written"], &rest["remaining"]), (&2.into(), &vec![0; 0].into()));
 }

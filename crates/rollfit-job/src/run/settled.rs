@@ -179,15 +179,7 @@ impl Runner<'_> {
         let assessment =
             Assessment::from_found(found, &self.definition, input, compare_input, &self.job.config.run);
         match assessment.state {
-            State::Missing if input.rows == 0 && (self.is_following() || panel.waits_for_rows()) => {
-                Ok(PartitionAction::End(Outcome::Waiting))
-            }
-            State::Missing if input.rows == 0 && is_empty_panel(self.job.config, panel) => {
-                Ok(PartitionAction::End(Outcome::Empty))
-            }
-            State::Missing if input.rows == 0 => {
-                Err(StoreError::permanent(no_rows(self.job.config, at.partition, panel)))
-            }
+            State::Missing if input.rows == 0 => self.without_rows(at, panel).map(PartitionAction::End),
             _ if self.options.writes(&assessment, input.rows) => {
                 self.for_readers(at, assessment, PartitionAction::Write)
             }
@@ -197,6 +189,21 @@ impl Runner<'_> {
                 let view = during(Activity::Querying, || self.job.sink.reader_view(at.partition))?;
                 Ok(PartitionAction::End(Outcome::LeftAlone(assessment.with_view(&view))))
             }
+        }
+    }
+
+    /// How a partition without features ends of which no row is joined.
+    fn without_rows(&self, at: Try<'_>, panel: &Panel) -> Result<Outcome, StoreError> {
+        if self.options.force {
+            // Damaged features count as none where they are computed again, which these cannot be.
+            during(Activity::Querying, || self.job.sink.found(at.partition))?;
+        }
+        if self.is_following() || panel.waits_for_rows() {
+            Ok(Outcome::Waiting)
+        } else if is_empty_panel(self.job.config, panel) {
+            Ok(Outcome::Empty)
+        } else {
+            Err(StoreError::permanent(no_rows(self.job.config, at.partition, panel)))
         }
     }
 

@@ -92,6 +92,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &InitArguments) -> Result
     };
     output::document(global.json, &document, |document| match document.text {
         Some(text) => Ok(output::lines(text.trim_end())?),
+        None if global.quiet => Ok(()),
         None => draft.print(path),
     })?;
     Ok(Exit::Done)
