@@ -85,8 +85,9 @@ fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, allow_skipped: A
         ),
         Adoption::AlreadyOurs => remark(false, "already has a receipt".to_owned()),
         Adoption::NotAdopted(_) | Adoption::Differs(_) | Adoption::Held(_) => {
+            let is_expected = allow_skipped.allow_skipped && matches!(adoption, Adoption::NotAdopted(_));
             let first = causes(adoption).into_iter().next();
-            remark(true, first.unwrap_or_else(|| "different".to_owned()))
+            remark(!is_expected, first.unwrap_or_else(|| "different".to_owned()))
         }
     });
 }

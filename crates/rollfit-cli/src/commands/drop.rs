@@ -5,6 +5,7 @@
 
 use std::io::{BufRead, IsTerminal, Read, Write as _};
 
+use rollfit_job::config::Workers;
 use rollfit_job::few::few;
 use rollfit_job::foreign;
 use rollfit_job::partition::Partition;
@@ -30,7 +31,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     let named = named(&selection);
     let partitions = match &named {
         Some(partitions) => partitions.clone(),
-        None => stored(&selection, store.as_ref())?,
+        None => stored(&selection, store.as_ref(), &config.run.workers)?,
     };
     let workers = config.run.workers.count(partitions.len());
     let rows = check_all(store.as_ref(), &partitions, workers)?;
@@ -67,7 +68,7 @@ fn named(selection: &Selection) -> Option<Vec<Partition>> {
 }
 
 /// The partitions with features that are selected, whether or not the job still is about them. Each selector has to match one.
-fn stored(selection: &Selection, store: &dyn Sink) -> Result<Vec<Partition>, Failure> {
+fn stored(selection: &Selection, store: &dyn Sink, workers: &Workers) -> Result<Vec<Partition>, Failure> {
     let mut stored = store.partitions()?;
     stored.sort();
     stored.dedup();
@@ -82,6 +83,17 @@ fn stored(selection: &Selection, store: &dyn Sink) -> Result<Vec<Partition>, Fai
     if partitions.is_empty() {
         return Err(Failure::failed(format!(
             "nothing was dropped: no partition with features at {} is between --from and --to",
+            store.place()
+        )));
+    }
+    // A table may still look as if it had rows when they are gone.
+    let is_there = |partition: &Partition| !matches!(store.found(partition), Ok(Found::Nothing));
+    let are_there = for_each(&partitions, workers.count(partitions.len()), is_there);
+    let partitions: Vec<Partition> =
+        partitions.into_iter().zip(are_there).filter_map(|(partition, is)| is.then_some(partition)).collect();
+    if partitions.is_empty() {
+        return Err(Failure::failed(format!(
+            "nothing was dropped: no selected partition has features at {}",
             store.place()
         )));
     }
