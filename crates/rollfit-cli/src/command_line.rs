@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{EnumValueParser, StyledStr};
+use clap::builder::{EnumValueParser, Resettable, StyledStr};
 use clap::{Arg, Command, CommandFactory, FromArgMatches, ValueEnum, ValueHint};
 
 use crate::args::Arguments;
@@ -31,7 +31,18 @@ pub(crate) const GLOBAL_WITH_VALUE: [&str; 4] = ["--color", "--config", "--log-f
 pub(crate) fn command() -> Command {
     // What a command has an argument of its own for gets no other from here, but the value that was typed before it.
     let command = Arguments::command().long_version(version::long()).arg(config()).arg(color());
-    command.mut_subcommands(|command| with_examples(with_hidden_config(command)))
+    let command = without_empty_config(command);
+    command.mut_subcommands(|command| with_examples(without_empty_config(with_hidden_config(command))))
+}
+
+/// The command without the variable of `--config` where that is empty: as good as not set, in files of variables.
+fn without_empty_config(command: Command) -> Command {
+    let is_empty = std::env::var_os("ROLLFIT_CONFIG").is_some_and(|named| named.is_empty());
+    if is_empty && command.get_arguments().any(|argument| argument.get_id() == "config") {
+        command.mut_arg("config", |argument| argument.env(Resettable::Reset))
+    } else {
+        command
+    }
 }
 
 /// The command with a `--config` that its help does not list, where it reads none.

@@ -38,7 +38,7 @@ impl OpenStores {
     /// # Errors
     /// When the nearest one is another user's.
     pub fn usual_config() -> Result<PathBuf, Failure> {
-        match std::env::var_os("ROLLFIT_CONFIG") {
+        match std::env::var_os("ROLLFIT_CONFIG").filter(|named| !named.is_empty()) {
             Some(named) => Ok(PathBuf::from(named)),
             None => Ok(ConfigPath::find(None)?.path),
         }

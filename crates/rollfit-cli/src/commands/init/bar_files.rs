@@ -146,9 +146,9 @@ impl OfFormat {
         };
         of_only.unwrap_or_else(|| {
             let why = "the files' names don't say their keys: import those of each key with a command of its own, its key in the \
-                       place of KEY, or a column of keys with --key-column";
+                       place of <KEY>, or a column of keys with --key-column";
             notes.push(why.to_owned());
-            "KEY".to_owned()
+            "'<KEY>'".to_owned()
         })
     }
 

@@ -102,11 +102,13 @@ impl InitSource {
     }
 }
 
-/// Whether an argument is a URL and no path: what begins with a scheme of two letters or more, and is no file.
+/// Whether an argument is a URL and no path: what begins with a scheme of two letters or more, or may have a password in it, and is no file.
 fn is_url(text: &str) -> bool {
-    let Some((scheme, _)) = text.split_once(':') else { return false };
-    let is_scheme = scheme.len() > 1 && scheme.bytes().all(|byte| byte.is_ascii_alphabetic());
-    is_scheme && !Path::new(text).exists()
+    let Some((scheme, rest)) = text.split_once(':') else { return false };
+    let is_of_scheme = |byte: u8| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte);
+    let is_scheme = scheme.len() > 1 && scheme.bytes().all(is_of_scheme);
+    let may_hold_password = text.contains("//") && rest.contains('@');
+    (is_scheme || may_hold_password) && !Path::new(text).exists()
 }
 
 /// The directory itself if it is a store, else those in it that are, sorted.

@@ -168,6 +168,12 @@ impl Draft {
         let mut text = ConfigText { store: &lines, proposal: &proposal, few_rows: None, heading };
         let mut trial =
             ProposalTrial::new(&text.text(), store).map_err(|failure| failure.after(&format!("{shown}:")))?;
+        if trial.rows == 0 {
+            return Err(Failure::usage(format!(
+                "{shown}: no instant of {} is in every series; name the tables that belong together with --table",
+                trial.read
+            )));
+        }
         if trial.rows < LONGEST_WINDOW_ROWS {
             text.few_rows = Some(trial.rows);
             trial = ProposalTrial::new(&text.text(), store)?;

@@ -38,6 +38,23 @@ const VALUE_NAMES: [&str; 9] =
     ["rate_index", "close", "adj_close", "price", "mid", "mid_price", "last", "last_price", "value"];
 /// Numbers that count or name rows.
 const ROW_NAMES: [&str; 7] = ["id", "row", "index", "row_number", "rownum", "seq", "__index_level_0__"];
+/// What a column is called that says whose row it is: alone, or with an ending such as `_id`.
+const KEY_NAMES: [&str; 13] = [
+    "symbol",
+    "sym",
+    "ticker",
+    "instrument",
+    "pair",
+    "currency_pair",
+    "key",
+    "isin",
+    "figi",
+    "ric",
+    "security",
+    "asset",
+    "contract",
+];
+const KEY_ENDINGS: [&str; 3] = ["_id", "_name", "_code"];
 /// The most columns of a table that are fitted unless one has a name of [`VALUE_NAMES`].
 const VALUES_MAX: usize = 4;
 /// Why a table of features gives no series.
@@ -74,6 +91,12 @@ impl UsableTable {
             return Err(HOLDS_FEATURES.to_owned());
         }
         let time = time_column(table)?;
+        if let Some(SurveyedColumn { name, .. }) = table.columns.iter().find(|column| names_keys(column)) {
+            return Err(format!(
+                "its column {name} says whose row it is, and a series is of one key: make a table or a view of each key, without {name}; bar \
+                 files are split by `rollfit import --key-column {name}`"
+            ));
+        }
         let is_number =
             |column: &&SurveyedColumn| column.kind == ColumnKind::Number && !names_rows(&column.name);
         let numbers: Vec<&String> =
@@ -126,6 +149,13 @@ fn split_values(numbers: &[&String]) -> (Vec<String>, Vec<String>) {
 /// The item with the first of these names, in any case.
 fn first_of<'a, T>(items: &'a [T], name: impl Fn(&T) -> &String, known: &[&str]) -> Option<&'a T> {
     known.iter().find_map(|known| items.iter().find(|item| name(item).eq_ignore_ascii_case(known)))
+}
+
+/// Whether a column says whose row it is: rows of several keys as one series would be wrong features.
+fn names_keys(column: &SurveyedColumn) -> bool {
+    let name = column.name.to_lowercase();
+    let stem = KEY_ENDINGS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
+    !matches!(column.kind, ColumnKind::Time { .. }) && KEY_NAMES.contains(&stem)
 }
 
 fn names_rows(column: &str) -> bool {
@@ -194,6 +224,15 @@ pub(super) mod tests {
             error(&["z ts_utc", "n a2_idx_w15", "n r2_idx_w15", "n rmse_idx_w15"]),
             "it holds features"
         );
+    }
+
+    #[test]
+    fn rows_of_several_keys_are_no_series() {
+        for column in ["o symbol", "o Ticker", "n instrument_id", "n pair", "o currency_pair_code"] {
+            let refused = read(&["z ts", "n price", column]).unwrap_err();
+            assert!(refused.contains("says whose row it is"), "{column}: {refused}");
+        }
+        assert!(read(&["z ts", "n price", "o venue", "n trade_id", "z key"]).is_ok());
     }
 
     #[test]
