@@ -99,11 +99,16 @@ fn style_of(word: &str) -> Option<Style> {
     WORDS.iter().find(|(_, words)| words.contains(&word)).map(|(style, _)| *style)
 }
 
-/// Colours the label of an error or a warning.
+/// Colours the label of an error or a warning, which may have its time before it.
 fn painted_message(text: &str) -> Cow<'_, str> {
+    let is_time = |(time, _): &(&str, &str)| time.parse::<jiff::Timestamp>().is_ok();
+    let (stamp, message) = match text.split_once(' ').filter(is_time) {
+        Some((time, message)) => (&text[..=time.len()], message),
+        None => ("", text),
+    };
     for (label, style) in [("error:", BAD), ("warning:", DOUBTFUL.bold())] {
-        if let Some(rest) = text.strip_prefix(label) {
-            return Cow::Owned(paint(style, label) + rest);
+        if let Some(rest) = message.strip_prefix(label) {
+            return Cow::Owned(format!("{stamp}{}{rest}", paint(style, label)));
         }
     }
     painted_line(text)

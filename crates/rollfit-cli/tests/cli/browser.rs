@@ -15,8 +15,9 @@ const CHARTS: [&str; 5] = ["stages", "lanes", "throughput", "slowest", "workers"
 /// A page of a record, in a sandbox that it lasts as long as.
 fn page(record: Record) -> (Sandbox, PathBuf) {
     let sandbox = Sandbox::new();
+    let run = record.header.run.clone();
     sandbox.keep(record);
-    sandbox.run(&["analyze", "--html", "page.html"]).exits(0);
+    sandbox.run(&["analyze", &run, "--html", "page.html"]).exits(0);
     let page = sandbox.path("page.html");
     (sandbox, page)
 }

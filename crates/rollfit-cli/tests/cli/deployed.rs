@@ -285,7 +285,7 @@ fn the_tasks_of_airflow_do_the_job_and_say_whether_a_retry_helps() {
     fs::remove_dir_all(sandbox.path("fx")).unwrap();
     Answer::from_command(airflow_task(&sandbox, 1))
         .exits(1)
-        .says(&["AirflowException: shard 1/2: exit code 3"]);
+        .says(&["AirflowFailException: shard 1/2: the configuration is wrong (exit code 2)"]);
 }
 
 /// Puts a program called `rollfit` into the sandbox that ends with a code.

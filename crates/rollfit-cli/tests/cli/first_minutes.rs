@@ -220,10 +220,10 @@ fn colours_are_for_terminals_unless_they_are_asked_for() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     let has_colours = |answer: &Answer| (answer.stdout.contains(ESCAPE), answer.stderr.contains(ESCAPE));
     let always = ["--color", "always"];
-    let plan = sandbox.run(&[&["plan"], &always[..]].concat()).exits(0);
+    let plan = sandbox.run(&[&["plan", "--all"], &always[..]].concat()).exits(0);
     assert!(plan.stdout.contains("\u{1b}[32mdone"), "{plan}");
     assert!(plan.stdout.contains("\u{1b}[1mpartition"), "{plan}");
-    let plain = sandbox.run(&["plan"]).exits(0);
+    let plain = sandbox.run(&["plan", "--all"]).exits(0);
     assert_eq!(has_colours(&plain), (false, false), "{plain}");
     assert_eq!(
         anstream::adapter::strip_str(&plan.stdout).to_string(),

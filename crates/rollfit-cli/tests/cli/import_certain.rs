@@ -339,8 +339,7 @@ fn a_newest_first_file_is_told_and_read_alike_in_both_modes() {
         assert_eq!(answer["files"][0]["newest_first"], json!(true));
         let sandbox = Sandbox::new();
         let file = sandbox.write("key=eurusd/bars.csv", newest_first(None));
-        let arguments =
-            ["import", "--format", "csv", "--into", "parquet:fx", "--quiet", file.to_str().unwrap()];
+        let arguments = ["import", "--format", "csv", "--into", "parquet:fx", file.to_str().unwrap()];
         let answer = sandbox.run(&[&arguments[..], lenient].concat()).exits(0);
         assert!(answer.stdout.contains("newest first"), "{answer}");
     }

@@ -2,10 +2,12 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 use rollfit_job::record::Record;
 use rollfit_testkit::record;
@@ -144,7 +146,15 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn from_command(mut command: Command) -> Self {
-        Self::from(command.output().unwrap())
+        loop {
+            match command.output() {
+                // A process that another test starts at this moment has a script open that was just written.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                output => return Self::from(output.unwrap()),
+            }
+        }
     }
 
     /// The same answer, whose exit code is checked.

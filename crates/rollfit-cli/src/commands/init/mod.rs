@@ -150,10 +150,11 @@ impl Draft {
     fn of_store(store: &StoreConfig, arguments: &InitArguments) -> Result<Self, Failure> {
         let kind = stores::kind_of(store)?;
         let tables = stores::opened(patiently(|| kind.survey(store)))?;
+        let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
         let tables = named_tables(tables, &arguments.tables)?;
         let url = stores::opened(kind.url_without_passwords(&store.url))?;
         let shown = url.clone();
-        let proposal = Proposal::new(&tables).map_err(|none| no_series(&shown, &none))?;
+        let proposal = Proposal::new(&tables, &names).map_err(|none| no_series(&shown, &none))?;
         let lines = StoreLines {
             has_password: url != store.url,
             url: within(&url, target(arguments)),

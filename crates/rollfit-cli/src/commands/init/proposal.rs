@@ -67,11 +67,11 @@ struct SharedKeys<'g> {
 }
 
 impl Proposal {
-    /// What `tables` suggest.
+    /// What `tables` suggest, of a store with tables of the names `all`.
     ///
     /// # Errors
     /// When no table can be read, or several could be but don't belong together.
-    pub(super) fn new(tables: &[SurveyedTable]) -> Result<Self, NoProposal> {
+    pub(super) fn new(tables: &[SurveyedTable], all: &[String]) -> Result<Self, NoProposal> {
         let (mut usable, mut left_out) = (Vec::new(), Vec::new());
         for table in tables {
             match UsableTable::new(table) {
@@ -98,7 +98,7 @@ impl Proposal {
         left_out
             .extend(lesser.iter().flat_map(|group| group.described("it belongs to no key of the others")));
         left_out.extend(job.left_out());
-        let all: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
         Ok(job.proposal(&all, left_out))
     }
 }
@@ -299,7 +299,8 @@ mod tests {
     const BQX: [&str; 2] = ["z ts_utc", "n w15_bqx_return"];
 
     fn propose(tables: &[(&str, &[&str])]) -> Result<Proposal, NoProposal> {
-        Proposal::new(&tables.iter().map(|(name, columns)| table(name, columns)).collect::<Vec<_>>())
+        let names: Vec<String> = tables.iter().map(|(name, _)| (*name).to_owned()).collect();
+        Proposal::new(&tables.iter().map(|(name, columns)| table(name, columns)).collect::<Vec<_>>(), &names)
     }
 
     /// The keys, whether they are all, and each series with its table and value.
