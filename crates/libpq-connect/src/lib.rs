@@ -15,6 +15,8 @@ mod environment;
 mod explain;
 mod fuzzing;
 mod guarded_stream;
+#[cfg(test)]
+mod home_tests;
 mod host;
 mod host_attempt;
 mod login;

@@ -72,7 +72,7 @@ fn error(url: &str) -> String {
     TestHome::new().error(url)
 }
 
-fn password_for_first_host(options: &ConnectOptions) -> Option<String> {
+pub(crate) fn password_for_first_host(options: &ConnectOptions) -> Option<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let password = runtime.block_on(options.password.fetch()).unwrap();
     let (host, database, user) = (&options.hosts[0], &options.database, &options.user);
@@ -212,19 +212,6 @@ fn paths_in_a_url_are_relative_to_its_directory_and_those_in_variables_are_not()
         Verification::IssuerAndName(there)
     );
     assert_eq!(roots("postgres://h/d?sslrootcert=system"), Verification::IssuerAndName(Roots::System));
-}
-
-#[test]
-fn a_path_in_a_url_may_start_from_the_home_directory() {
-    let home = TestHome::new().file("pass", "*:*:*:*:at home\n", 0o600);
-    let parse = |url: &str| {
-        let environment = Environment::from_variables(home.dir.path(), &[]).with_url_dir("elsewhere");
-        ConnectOptions::parse(url, &environment)
-    };
-    let options = parse("postgres://u@h/d?passfile=~/pass").unwrap();
-    assert_eq!(password_for_first_host(&options).unwrap(), "at home");
-    let error = parse("postgres://u@h/d?passfile=~other/pass").err().unwrap().to_string();
-    assert!(error.contains("passfile in the URL is `~other/pass`: write the whole path"), "{error}");
 }
 
 #[test]

@@ -262,3 +262,5 @@ mod layout_tests;
 mod limit_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unnamed_tests;

@@ -66,6 +66,6 @@ impl JobPartition {
             |what: &str| ErrorKind::Config.error(format!("{key:?}, {month:?} is no partition: {what}"));
         let selector: Selector =
             format!("{key}:{month}").parse().map_err(|error| wrong(&format!("{error}")))?;
-        selector.partition().map(Self).ok_or_else(|| wrong("it stands for several"))
+        selector.partition().map(Self).ok_or_else(|| wrong("it means several"))
     }
 }
