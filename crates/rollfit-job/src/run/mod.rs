@@ -54,9 +54,14 @@ impl RunOptions {
     /// Whether a run writes a partition of which the source has `rows`. An empty one is never replaced: to be rid of the old features,
     /// drop them.
     pub(crate) fn writes(&self, assessment: &Assessment, rows: u64) -> bool {
-        assessment.state.is_due()
-            || (assessment.state == State::Done && self.force)
-            || (assessment.may_be_replaced(&self.replace) && rows > 0)
+        match assessment.state {
+            State::Missing | State::Grown | State::InputChanged => true,
+            State::Done => self.force,
+            State::DefinitionChanged | State::Foreign | State::Shrunk => {
+                assessment.may_be_replaced(&self.replace) && rows > 0
+            }
+            State::Empty | State::Blocked | State::Newer => false,
+        }
     }
 
     /// What was found. Damaged features are an error, and count as none where they are to be computed again.

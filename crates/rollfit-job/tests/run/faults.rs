@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rollfit_job::config::Workers;
-use rollfit_job::run::{RunOptions, Stage};
+use rollfit_job::run::{Outcome, RunOptions, Stage};
 use rollfit_job::store::{Fault, Grouping, Rounding, StoreError};
 use rollfit_testkit::market::{config, partition};
 
@@ -178,9 +178,13 @@ fn a_sink_that_panics_amid_its_rows_commits_nothing_of_them() {
 }
 
 #[test]
-fn a_listed_month_without_rows_fails_with_the_remedy() {
+fn a_listed_month_without_rows_is_empty_and_fails_with_the_remedy_where_rows_are_required() {
     let listed = [("PARTITIONS__KEYS", "a"), ("PARTITIONS__FROM", "2017-01"), ("PARTITIONS__TO", "2017-03")];
-    let mut bench = Bench::new(&listed, &["a"], &["2017-01", "2017-03"], 20);
+    let bench = Bench::new(&listed, &["a"], &["2017-01", "2017-03"], 20);
+    let report = bench.run();
+    assert!(matches!(report.outcomes[1].1, Outcome::Empty), "{report:?}");
+    let required = [&listed[..], &[("RUN__REQUIRE_ROWS", "true")]].concat();
+    let mut bench = Bench::new(&required, &["a"], &["2017-01", "2017-03"], 20);
     let report = bench.run();
     let found = outcomes(&report);
     assert_eq!((found[0].as_str(), found[2].as_str()), ("written", "written"));
