@@ -42,7 +42,9 @@ def test_the_message_is_the_commands(tmp_path, monkeypatch):
         with pytest.raises(error) as raised:
             rollfit.run()
         assert raised.value.exit_code == printed.returncode != 0
-        assert f"error: {raised.value}\n" in printed.stderr
+        # Each line has its time and what it is before it.
+        lines = [line.split(": ", 1)[1] for line in printed.stderr.splitlines() if " error: " in line]
+        assert "\n".join(lines) == str(raised.value)
 
 
 def test_no_secret_is_in_a_message(tmp_path, monkeypatch):
