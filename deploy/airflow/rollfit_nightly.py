@@ -15,7 +15,7 @@ def run_rollfit() -> None:
     code = subprocess.call(COMMAND)
     if code == 2:
         raise AirflowFailException("the configuration is wrong (exit code 2)")
-    # 4: partitions wait for a decision, which `rollfit check` reports.
+    # 4: partitions wait for a decision; `rollfit plan` lists them.
     if code not in (0, 4):
         raise AirflowException(f"exit code {code}")
 
