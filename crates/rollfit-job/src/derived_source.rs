@@ -148,6 +148,10 @@ fn reaching_back(mut closes: SeriesRows, from_us: i64, formula: Formula) -> Seri
 }
 
 impl Source for DerivedSource {
+    fn keys_in(&self, series: &Series) -> Result<BTreeSet<String>, StoreError> {
+        self.closes.keys_in(series)
+    }
+
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
         self.closes.tables()
     }

@@ -126,9 +126,9 @@ impl Planner<'_> {
         if let Keys::Listed(keys) = &self.config.keys {
             return Ok(keys.clone());
         }
-        if let Some(series) = self.config.series.iter().find(|series| !series.table.has_key()) {
+        if let Some(series) = self.config.series.iter().find(|series| !series.tells_keys()) {
             return Err(PlanError::Nothing(format!(
-                "[series.{}] table = \"{}\" has no {{key}}, so \"all\" keys cannot be told from it: list the keys",
+                "[series.{}] table = \"{}\" has no {{key}} and no key_column, so \"all\" keys cannot be told from it: list the keys",
                 series.name, series.table
             )));
         }

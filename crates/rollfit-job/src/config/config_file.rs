@@ -96,6 +96,7 @@ pub(super) enum OneOrMany {
 #[serde(deny_unknown_fields)]
 pub(super) struct SeriesSection {
     pub(super) table: String,
+    pub(super) key_column: Option<String>,
     pub(super) time: String,
     pub(super) value: String,
     pub(super) derive: Option<String>,

@@ -214,12 +214,10 @@ fn resolve_keys(keys: &OneOrMany) -> Result<Keys, ConfigError> {
 /// Several keys need at least one table with `{key}` in its name; other tables may serve them all.
 fn check_tables(keys: &Keys, series: &[Series]) -> Result<(), ConfigError> {
     match (keys, series.first()) {
-        (Keys::Listed(keys), Some(first))
-            if keys.len() > 1 && !series.iter().any(|series| series.table.has_key()) =>
-        {
+        (Keys::Listed(keys), Some(first)) if keys.len() > 1 && !series.iter().any(Series::tells_keys) => {
             Err(ConfigError::new(format!(
-                "[series.{}] table = \"{}\": no table has {{key}}, so all {} keys of [partitions] would get the features \
-                 of the same rows; put {{key}} where their names differ, or list one key",
+                "[series.{}] table = \"{}\": no table has {{key}} or a key_column, so all {} keys of [partitions] would get the \
+                 features of the same rows; put {{key}} where their names differ, name the column that tells keys apart, or list one key",
                 first.name,
                 first.table,
                 keys.len()

@@ -19,6 +19,8 @@ pub struct Series {
     pub name: String,
     /// The source table of a key.
     pub table: Pattern,
+    /// The column of that table that tells its keys apart, where one table has the rows of several keys.
+    pub key_column: Option<String>,
     /// The time column of that table.
     pub time: String,
     /// The value column of that table.
@@ -80,6 +82,11 @@ impl Series {
         let values = features.values_of(name, &[("yyyy", Some(4)), ("mm", Some(2))])?;
         let [yyyy, mm] = values.try_into().ok()?;
         Some(Partition::new(key.to_owned(), format!("{yyyy}-{mm}").parse().ok()?))
+    }
+
+    /// Whether its source tells keys apart, by the names of tables or by a column.
+    pub fn tells_keys(&self) -> bool {
+        self.table.has_key() || self.key_column.is_some()
     }
 
     /// The windows without their labels.
@@ -155,7 +162,8 @@ fn one_series(
     };
     Ok(Series {
         name: name.to_owned(),
-        table: Pattern::parse(&series.table, &["key"]).map_err(|error| at("table", error))?,
+        table: source_table(name, series)?,
+        key_column: series.key_column.clone(),
         time: series.time.clone(),
         value: series.value.clone(),
         derivation: resolve_derivation(name, series)?,
@@ -176,6 +184,21 @@ fn one_series(
         windows,
         metrics,
     })
+}
+
+/// The pattern of the source tables of a series. The key is told by the name of a table or by a column of it.
+fn source_table(name: &str, series: &SeriesSection) -> Result<Pattern, ConfigError> {
+    let table = Pattern::parse(&series.table, &["key"])
+        .map_err(|error| ConfigError::new(format!("[series.{name}] table = {error}")))?;
+    match &series.key_column {
+        Some(column) if table.has_key() => Err(ConfigError::new(format!(
+            "[series.{name}] table = \"{table}\" has {{key}}, and key_column = \"{column}\" tells keys too: keep one of them"
+        ))),
+        Some(column) if column.is_empty() || column.contains('\0') => {
+            Err(ConfigError::new(format!("[series.{name}] key_column: {column:?} is no name of a column")))
+        }
+        _ => Ok(table),
+    }
 }
 
 fn feature_columns(

@@ -106,6 +106,8 @@ pub struct SeriesOfKey<'a> {
     pub table: String,
     /// The key.
     pub key: &'a str,
+    /// The column of the table that says which rows are the key's; none where all are.
+    pub key_column: Option<&'a str>,
     /// The time column of the table.
     pub time: &'a str,
     /// The value column of the table.
@@ -137,6 +139,7 @@ impl Series {
             name: &self.name,
             table: self.table.for_key(key),
             key,
+            key_column: self.key_column.as_deref(),
             time: &self.time,
             value: &self.value,
             kind: self.derivation.map_or(SeriesKind::Stored, SeriesKind::Derived),
@@ -158,6 +161,18 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When the store cannot be listed.
     fn tables(&self) -> Result<BTreeSet<String>, StoreError>;
+
+    /// The keys in the table of a series with a [`Series::key_column`], as they are written there.
+    ///
+    /// # Errors
+    /// When the table is missing or cannot be read, or the store cannot have such tables.
+    fn keys_in(&self, series: &Series) -> Result<BTreeSet<String>, StoreError> {
+        Err(StoreError::permanent(format!(
+            "[series.{}] key_column: a {} source has no tables of several keys",
+            series.name,
+            self.kind()
+        )))
+    }
 
     /// Checks that it can tell the tables of all these keys apart.
     ///
