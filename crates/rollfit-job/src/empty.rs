@@ -40,11 +40,12 @@ pub(crate) fn empty_cause(config: &JobConfig, partition: &Partition) -> String {
     format!("no rows in {}", tables(config, partition))
 }
 
-/// What to say of a month without joined rows that is not to be empty.
+/// What to say of a period without joined rows that is not to be empty.
 pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) -> String {
+    let unit = partition.period.unit().noun();
     if has_no_rows(panel) {
         return format!(
-            "the month has no rows in {}, and require_rows = true: import it, or leave it out of [partitions]",
+            "the {unit} has no rows in {}, and require_rows = true: import it, or leave it out of [partitions]",
             tables(config, partition)
         );
     }
@@ -56,7 +57,7 @@ pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) 
     };
     let sides = config.series.iter().zip(panel.unjoined_rows()).map(side);
     format!(
-        "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
+        "no instant of the {unit} is in every series: it has {}; import what is missing, or leave the {unit} out of [partitions]",
         few_and(&sides.collect::<Vec<_>>())
     )
 }

@@ -35,6 +35,7 @@ pub mod month;
 pub mod nearest;
 pub mod panel;
 pub mod parsed_receipt;
+pub mod part_of_period;
 pub mod partition;
 pub mod patience;
 pub mod pending;

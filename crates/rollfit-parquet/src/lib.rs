@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rollfit_job::config::{Compression, DirectIo, JobConfig, Series};
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::runners::RunnerName;
 use rollfit_job::store::{Fault, StoreError};
 
@@ -51,6 +52,7 @@ pub struct ParquetStore {
     sources_dir: PathBuf,
     features_dir: PathBuf,
     is_unnamed: bool,
+    by: PeriodUnit,
     series: Vec<Series>,
     columns: Vec<String>,
     compression: Compression,
@@ -107,6 +109,7 @@ impl ParquetStore {
             receipts: ReceiptReader::default(),
             note: LockNote::new(&RunnerName::of_job(config)),
             is_unnamed: config.sink.name.is_none(),
+            by: config.by,
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: config.sink.compression,

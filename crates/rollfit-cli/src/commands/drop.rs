@@ -5,10 +5,11 @@
 
 use std::io::{BufRead, IsTerminal, Read, Write as _};
 
-use rollfit_job::config::Workers;
+use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::few::few;
 use rollfit_job::foreign;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::selection::{Selected, Selection};
 use rollfit_job::store::{Claim, Found, Purpose, Sink, StoreError, Write};
 use rollfit_job::workers::for_each;
@@ -24,11 +25,12 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     let selection = arguments.months.selection(&arguments.partitions)?;
     let config = open::config(&arguments.config)?;
     let purpose = if arguments.dry_run { Purpose::Read } else { Purpose::Write };
+    selection.check_unit(config.by).map_err(|error| Failure::usage(error.to_string()))?;
     let store = stores::open_sink(&config, purpose)?;
     if !arguments.dry_run {
         stores::opened(store.check_version())?;
     }
-    let named = named(&selection);
+    let named = named(&selection, &config);
     let partitions = match &named {
         Some(partitions) => partitions.clone(),
         None => stored(&selection, store.as_ref(), &config.run.workers)?,
@@ -46,7 +48,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
         return Ok(Exit::Done);
     }
     if !arguments.yes {
-        confirm(&loss, named.is_some(), &store.place())?;
+        confirm(&loss, (named.is_some(), config.by), &store.place())?;
     }
     let mut dropped = Vec::new();
     let ended = drop_all(store.as_ref(), partitions, &mut dropped);
@@ -58,10 +60,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
 }
 
 /// The partitions, if each is named; a store need not list what it has then.
-fn named(selection: &Selection) -> Option<Vec<Partition>> {
+fn named(selection: &Selection, config: &JobConfig) -> Option<Vec<Partition>> {
     let partitions: Option<Vec<Partition>> =
-        selection.selectors().iter().map(rollfit_job::selector::Selector::partition).collect();
-    let mut partitions = partitions.filter(|_| selection.months() == (None, None))?;
+        selection.selectors().iter().map(|selector| selector.partition_by(config.by)).collect();
+    let mut partitions = partitions.filter(|_| selection.bounds() == (None, None))?;
     partitions.sort();
     partitions.dedup();
     Some(partitions)
@@ -111,12 +113,13 @@ fn check_all(store: &dyn Sink, partitions: &[Partition], workers: usize) -> Resu
 }
 
 /// Asks on a terminal. Elsewhere only what is named partition by partition is dropped without a question.
-fn confirm(loss: &str, is_named: bool, place: &str) -> Result<(), Failure> {
+fn confirm(loss: &str, (is_named, by): (bool, PeriodUnit), place: &str) -> Result<(), Failure> {
     let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     match has_terminal {
         false if is_named => Ok(()),
         false => Err(Failure::usage(format!(
-            "add --yes to drop more than partitions named as KEY:YYYY-MM; this is {loss}"
+            "add --yes to drop more than partitions named as {}; this is {loss}",
+            if by.is_month() { "KEY:YYYY-MM".to_owned() } else { format!("KEY:{}", by.example()) }
         ))),
         true if is_agreed(loss, place)? => Ok(()),
         true => Err(Failure::failed("nothing was dropped")),

@@ -1,5 +1,5 @@
-//! Coverage: months without features between the first and the last one of a key, and newest months whose source has gained rows since
-//! they were computed. Rows after the last instant with features are a matter of freshness: a month that grows is none of coverage.
+//! Coverage: periods without features between the first and the last one of a key, and newest periods whose source has gained rows since
+//! they were computed. Rows after the last instant with features are a matter of freshness: a period that grows is none of coverage.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ use crate::store::{Found, Holding, Source, StoreError};
 
 impl Examining<'_> {
     pub(super) fn coverage(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
-        self.missing_months(key)?;
+        self.missing_periods(key)?;
         let newest: Vec<(Period, &Receipt)> = key.receipts().take(NEWEST).collect();
         for (period, receipt) in newest {
             let subject = (key.name(), Some(period));
@@ -25,7 +25,7 @@ impl Examining<'_> {
         Ok(())
     }
 
-    fn missing_months(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
+    fn missing_periods(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
         let is_missing = |(period, held): (Period, _)| {
             matches!(held, &Ok(Holding { found: Found::Nothing, .. })).then_some(period)
         };
@@ -33,17 +33,17 @@ impl Examining<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        let months = joined_months(self.job.source, self.job.config, key.name());
-        let months = self.answer(Aspect::Coverage, (key.name(), None), months)?.flatten();
-        let Some((first, last)) = months else { return Ok(()) };
-        // Where freshness is checked, that says how late the features of a month are that may just have begun.
-        let is_late = |month: Month| month == last && self.options.max_lag.is_some();
-        let within = |period: &Period| (first..=last).contains(&period.month()) && !is_late(period.month());
+        let joined = joined_periods(self.job.source, self.job.config, key.name());
+        let joined = self.answer(Aspect::Coverage, (key.name(), None), joined)?.flatten();
+        let Some((first, last)) = joined else { return Ok(()) };
+        // Where freshness is checked, that says how late the features of a period are that may just have begun.
+        let is_late = |period: Period| period == last && self.options.max_lag.is_some();
+        let within = |period: &Period| (first..=last).contains(period) && !is_late(*period);
         let missing: Vec<Period> = missing.into_iter().filter(within).collect();
         let gaps = source_gaps(self.job.source, self.job.config, key.name(), &missing);
         let Some(gaps) = self.answer(Aspect::Coverage, (key.name(), None), gaps)? else { return Ok(()) };
         for period in missing.into_iter().rev() {
-            let (status, fact) = match (gaps.contains(&period.month()), period.month() == last) {
+            let (status, fact) = match (gaps.contains(&period), period == last) {
                 (true, true) => continue,
                 (true, false) => (Verdict::Warning, HealthFact::SourceGap),
                 (false, true) => (Verdict::Warning, HealthFact::Missing),
@@ -55,32 +55,41 @@ impl Examining<'_> {
     }
 }
 
-/// The first and the last month that every series may have.
-fn joined_months(
+/// The first and the last period that every series may have.
+fn joined_periods(
     source: &dyn Source,
     config: &JobConfig,
     key: &str,
-) -> Result<Option<(Month, Month)>, StoreError> {
+) -> Result<Option<(Period, Period)>, StoreError> {
     let mut joined: Option<(Month, Month)> = None;
     for series in config.series_of_key(key) {
         let Some((first, last)) = source.months(&series)? else { return Ok(None) };
         joined = Some(joined.map_or((first, last), |(f, l)| (f.max(first), l.min(last))));
     }
-    Ok(joined)
+    Ok(joined.map(|(first, last)| (config.by.period_of(first), config.by.period_of(last))))
 }
 
-/// Those of the months that a series lacks. Months with features are not asked about.
+/// Those of the periods that a series lacks. Periods with features are not asked about.
 fn source_gaps(
     source: &dyn Source,
     config: &JobConfig,
     key: &str,
     missing: &[Period],
-) -> Result<HashSet<Month>, StoreError> {
+) -> Result<HashSet<Period>, StoreError> {
     let mut gaps = HashSet::new();
-    for run in missing.chunk_by(|a, b| a.month().next() == b.month()) {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        for series in config.series_of_key(key) {
-            gaps.extend(source.gaps(&series, first.month(), last.month())?);
+    for series in config.series_of_key(key) {
+        let Some((oldest, newest)) = source.months(&series)? else { continue };
+        for run in missing.chunk_by(|a, b| a.next() == Some(*b)) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            // Months before the first one and after the last one have no rows.
+            let months = first.first_month().max(oldest)..=last.last_month().min(newest);
+            let without_rows = source.gaps(&series, *months.start(), *months.end())?;
+            let without_rows: HashSet<Month> = without_rows.into_iter().collect();
+            let has_rows = |period: &Period| {
+                let (first, last) = (period.first_month().max(oldest), period.last_month().min(newest));
+                first.through(last).any(|month| !without_rows.contains(&month))
+            };
+            gaps.extend(run.iter().filter(|period| !has_rows(period)));
         }
     }
     Ok(gaps)

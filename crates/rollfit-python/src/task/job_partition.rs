@@ -10,7 +10,8 @@ use rollfit_job::selector::Selector;
 
 use crate::error::ErrorKind;
 
-/// A partition of a job: one key in one calendar month (UTC). Made by `rollfit.partitions`; sorts by key and month.
+/// A partition of a job: one key in one calendar month, quarter or year (UTC), or in all of time. Made by `rollfit.partitions`; sorts by
+/// key and time.
 #[pyclass(frozen, eq, ord, name = "Partition", module = "rollfit")]
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct JobPartition(Partition);
@@ -33,10 +34,16 @@ impl JobPartition {
         &self.0.key
     }
 
-    /// The calendar month (UTC), such as `"2017-01"`.
+    /// The period (UTC), such as `"2017-01"`, `"2017-Q1"`, `"2017"` or `"all"`.
     #[getter]
-    fn month(&self) -> String {
+    fn period(&self) -> String {
         self.0.period.to_string()
+    }
+
+    /// The calendar month (UTC), such as `"2017-01"`; None where the period is not a month.
+    #[getter]
+    fn month(&self) -> Option<String> {
+        self.0.period.unit().is_month().then(|| self.period())
     }
 
     fn __str__(&self) -> String {
@@ -55,17 +62,17 @@ impl JobPartition {
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let parts = (slf.get().key(), slf.get().month());
+        let parts = (slf.get().key(), slf.get().period());
         Ok((slf.get_type().getattr("_from_parts")?, parts.into_pyobject(slf.py())?))
     }
 
     #[staticmethod]
     #[pyo3(name = "_from_parts")]
-    fn from_parts(key: &str, month: &str) -> PyResult<Self> {
+    fn from_parts(key: &str, period: &str) -> PyResult<Self> {
         let wrong =
-            |what: &str| ErrorKind::Config.error(format!("{key:?}, {month:?} is no partition: {what}"));
+            |what: &str| ErrorKind::Config.error(format!("{key:?}, {period:?} is no partition: {what}"));
         let selector: Selector =
-            format!("{key}:{month}").parse().map_err(|error| wrong(&format!("{error}")))?;
+            format!("{key}:{period}").parse().map_err(|error| wrong(&format!("{error}")))?;
         selector.partition().map(Self).ok_or_else(|| wrong("it means several"))
     }
 }
