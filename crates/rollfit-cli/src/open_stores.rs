@@ -88,11 +88,13 @@ impl OpenStores {
     /// The partition that a caller means, if the job has it.
     pub(crate) fn partition(&self, partition: &TaskPartition) -> Result<Partition, Failure> {
         match partition {
-            TaskPartition::Named(selector) if selector.partition_by(self.config.by).is_none() => Err(Failure::usage(format!(
-                "`{selector}` is not one partition; name its key and its {}, such as \"eurusd:{}\"",
-                self.config.by.noun(),
-                self.config.by.example()
-            ))),
+            TaskPartition::Named(selector) if selector.partition_by(self.config.by).is_none() => {
+                Err(Failure::usage(format!(
+                    "`{selector}` is not one partition; name its key and its {}, such as \"eurusd:{}\"",
+                    self.config.by.noun(),
+                    self.config.by.example()
+                )))
+            }
             TaskPartition::Named(selector) => {
                 let found = self.partitions(&Selection::from_iter([selector.clone()]), None)?;
                 found

@@ -89,7 +89,9 @@ impl Fields {
         };
         let is_needed = (needed..=FORMAT).any(|known| format.as_ref().is_some_and(|format| *format == known));
         if needed > 1 && !is_needed || !definition.has_columns_of_layout() {
-            return Err("it cannot be read (its format or columns are not those of its layout or period)".to_owned());
+            return Err(
+                "it cannot be read (its format or columns are not those of its layout or period)".to_owned()
+            );
         }
         let definition = Arc::new(definition);
         Ok(ParsedReceipt::Known(Box::new(Receipt { output, definition, input, stored })))
@@ -160,7 +162,10 @@ mod tests {
             receipt["format"] = format.into();
         };
         assert!(parsed(|receipt| of_years(receipt, 3)).is_ok());
-        assert!(parsed(|receipt| of_years(receipt, 2)).is_err(), "earlier programs would take it for a month's");
+        assert!(
+            parsed(|receipt| of_years(receipt, 2)).is_err(),
+            "earlier programs would take it for a month's"
+        );
     }
 
     #[test]

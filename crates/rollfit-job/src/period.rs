@@ -271,9 +271,10 @@ mod tests {
             assert_eq!(unit.period_at_us(span_us.end - 1), Ok(period));
             assert_ne!(unit.period_at_us(span_us.end).ok(), Some(period));
         }
-        for text in
-            ["2017-Q0", "2017-Q5", "2017-q1", "2017Q1", "17-Q1", "2017-Q", "0000", "9999", "20171", "ALL", "", "-Q1"]
-        {
+        for text in [
+            "2017-Q0", "2017-Q5", "2017-q1", "2017Q1", "17-Q1", "2017-Q", "0000", "9999", "20171", "ALL", "",
+            "-Q1",
+        ] {
             assert!(text.parse::<Period>().is_err(), "{text}");
         }
     }

@@ -78,7 +78,7 @@ pub enum SelectorError {
         part: PartOfPeriod,
     },
     /// A range that ends before it begins.
-    #[error("{first} to {last} is in the wrong order; write the earlier one first")]
+    #[error("{first} to {last} are in the wrong order; write the earlier one first")]
     Reversed {
         /// The first period.
         first: Period,
@@ -138,7 +138,8 @@ impl Selector {
         match (&self.keys, &self.periods) {
             (KeySelector::One(key), PeriodSelector::Range { first: Some(first), last: Some(last) }) => {
                 let period = by.period_of(first.first_month());
-                let is_all = period.first_month() == first.first_month() && period.last_month() == last.last_month();
+                let is_all =
+                    period.first_month() == first.first_month() && period.last_month() == last.last_month();
                 is_all.then(|| Partition::new(key.clone(), period))
             }
             _ => None,
@@ -245,7 +246,11 @@ impl PeriodSelector {
 
 /// Checks that a range does not end before it begins.
 pub(crate) fn check_order(first: Period, last: Period) -> Result<(), SelectorError> {
-    if last.last_month() < first.first_month() { Err(SelectorError::Reversed { first, last }) } else { Ok(()) }
+    if last.last_month() < first.first_month() {
+        Err(SelectorError::Reversed { first, last })
+    } else {
+        Ok(())
+    }
 }
 
 /// The glob of `text`, whose characters are wildcards and those allowed.
@@ -334,7 +339,10 @@ mod tests {
         assert_eq!(quarters(":*-Q[34]"), ["2016-Q3", "2016-Q4", "2017-Q3", "2017-Q4"]);
         assert_eq!(periods("a:201[67]", "2015", "2018"), ["2016", "2017"]);
         assert_eq!(periods("a:2017..", "2015", "2018"), ["2017", "2018"]);
-        assert_eq!((periods("a:all", "all", "all"), periods("a:*", "all", "all")), (vec!["all".into()], vec!["all".into()]));
+        assert_eq!(
+            (periods("a:all", "all", "all"), periods("a:*", "all", "all")),
+            (vec!["all".into()], vec!["all".into()])
+        );
     }
 
     #[test]
@@ -374,7 +382,10 @@ mod tests {
         assert_eq!((by("a:2017", PeriodUnit::Month), by("a:2017-02", PeriodUnit::Year)), (None, None));
         assert_eq!(by("a:2017", PeriodUnit::Year), Some("a 2017".to_owned()));
         assert_eq!(by("a:2017-01..2017-Q1", PeriodUnit::Quarter), Some("a 2017-Q1".to_owned()));
-        assert_eq!((by("a:all", PeriodUnit::All), by("a", PeriodUnit::All)), (Some("a all".to_owned()), None));
+        assert_eq!(
+            (by("a:all", PeriodUnit::All), by("a", PeriodUnit::All)),
+            (Some("a all".to_owned()), None)
+        );
         for several in ["a", "a*:2017-01", ":2017-01", "a:2017-01..2017-02", "a:2017-01..", "a:2017-0?"] {
             assert_eq!(partition(several), None, "{several}");
         }
@@ -391,7 +402,7 @@ mod tests {
             ("a:2017-13", "`2017-13` is not a month"),
             ("a:2017-Q5", "`2017-Q5` is not a month, quarter or year"),
             ("a:0000-01", "not a month"),
-            ("a:2017-02..2017-01", "2017-02 to 2017-01 is in the wrong order"),
+            ("a:2017-02..2017-01", "2017-02 to 2017-01 are in the wrong order"),
             ("a:2017-01..2017-02..2017-03", "`2017-02..2017-03` is not a month"),
             ("a:2017-01...2017-03", "`.2017-03` is not a month"),
             ("a:2017-1*-1", "matches no month"),

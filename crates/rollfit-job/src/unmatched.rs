@@ -57,7 +57,9 @@ impl Selectable<'_> {
         let subject = key.unwrap_or("what matches");
         match months(of_keys) {
             Some(months) => format!("this job has {months} of {subject}"),
-            None => format!("no {} of {subject} between `from` and `to` of [partitions] has rows", self.by.noun()),
+            None => {
+                format!("no {} of {subject} between `from` and `to` of [partitions] has rows", self.by.noun())
+            }
         }
     }
 

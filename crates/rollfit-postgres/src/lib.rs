@@ -27,8 +27,8 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
 use rollfit_job::patience::patiently;
-use rollfit_job::receipt::Definition;
 use rollfit_job::period::PeriodUnit;
+use rollfit_job::receipt::Definition;
 use rollfit_job::runners::RunnerName;
 use rollfit_job::store::{Purpose, StoreError};
 

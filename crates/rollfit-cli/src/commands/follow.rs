@@ -141,15 +141,18 @@ fn begun(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Vec<Partit
 fn check_open(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Result<(), Failure> {
     let mut over = None;
     for key in keys(&open.partitions) {
-        let last = [open.selection.last_month(key, open.config.by), open.config.to].into_iter().flatten().min();
+        let last =
+            [open.selection.last_month(key, open.config.by), open.config.to].into_iter().flatten().min();
         match (last, newest.get(key).copied().flatten()) {
             (Some(last), Some(newest)) if last < newest => over = Some((key, last, newest)),
             _ => return Ok(()),
         }
     }
     let Some((key, last, newest)) = over else { return Ok(()) };
+    let by = open.config.by;
+    let (unit, last, newest) = (by.noun(), by.period_of(last), by.period_of(newest));
     Err(Failure::usage(format!(
-        "no month is open: {key} has rows in {newest}, and {last} is the last month selected; select later months ([partitions] \
+        "no {unit} is open: {key} has rows in {newest}, and {last} is the last {unit} selected; select later {unit}s ([partitions] \
          to = \"latest\", or --only {key}), or run without --follow"
     )))
 }

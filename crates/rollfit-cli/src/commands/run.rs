@@ -134,7 +134,9 @@ fn run_reported(
 /// What is said of a job that has nothing to compute anywhere, which is more likely a slip than meant.
 fn all_empty(config: &JobConfig) -> String {
     let unit = config.by.noun();
-    format!("no series has a row in any {unit} of the job: check from and to in [partitions], and the source tables")
+    format!(
+        "no series has a row in any {unit} of the job: check from and to in [partitions], and the source tables"
+    )
 }
 
 /// How each partition ended that the run worked on, in its own share and in others.

@@ -55,7 +55,8 @@ mod tests {
 
     fn bounds(by: &str, from: &str, to: &str) -> Result<String, String> {
         let keys = OneOrMany::One("all".to_owned());
-        let section = PartitionsSection { keys, by: Some(by.to_owned()), from: from.to_owned(), to: to.to_owned() };
+        let section =
+            PartitionsSection { keys, by: Some(by.to_owned()), from: from.to_owned(), to: to.to_owned() };
         let by = resolve_by(&section).map_err(|error| error.to_string())?;
         let (from, to) = resolve_bounds(&section, by).map_err(|error| error.to_string())?;
         let shown = |month: Option<Month>| month.map_or_else(|| "-".to_owned(), |month| month.to_string());
@@ -85,7 +86,12 @@ mod tests {
             ("year", "2017-Q2", "latest", "write 2017"),
             ("all", "2017", "latest", "each key has one partition"),
             ("quarter", "2017-Q2", "2017-Q1", "from = \"2017-Q2\" is after to = \"2017-Q1\""),
-            ("quater", "first", "latest", "did you mean `quarter`? write \"month\", \"quarter\", \"year\" or \"all\""),
+            (
+                "quater",
+                "first",
+                "latest",
+                "did you mean `quarter`? write \"month\", \"quarter\", \"year\" or \"all\"",
+            ),
             ("quarter", "2017-Q5", "latest", "`2017-Q5` is not a month, quarter or year"),
         ] {
             let error = bounds(by, from, to).unwrap_err();

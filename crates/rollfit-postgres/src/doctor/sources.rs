@@ -202,7 +202,8 @@ fn count(
             infinite += rows.unsigned_abs();
             continue;
         };
-        let period = month.parse().ok().zip(periods.first()).map(|(month, first)| first.unit().period_of(month));
+        let period =
+            month.parse().ok().zip(periods.first()).map(|(month, first)| first.unit().period_of(month));
         if let Some(sum) = period.and_then(|period| counted.get_mut(&period)) {
             *sum += rows.unsigned_abs();
         }

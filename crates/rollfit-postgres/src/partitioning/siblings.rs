@@ -125,9 +125,10 @@ impl Siblings {
         let own = self.of_key(series, key);
         let sibling = match own {
             [] => self.latest.get(&series),
-            own => {
-                own.iter().filter(|sibling| sibling.parent.is_some()).max_by_key(|sibling| sibling.partition.period)
-            }
+            own => own
+                .iter()
+                .filter(|sibling| sibling.parent.is_some())
+                .max_by_key(|sibling| sibling.partition.period),
         };
         sibling.and_then(|sibling| Some((sibling, sibling.parent.as_ref()?)))
     }

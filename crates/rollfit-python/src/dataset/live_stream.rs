@@ -12,8 +12,8 @@ use rollfit_job::live_tail::LiveTail;
 use rollfit_job::lock::lock;
 use rollfit_job::month::display_instant;
 use rollfit_job::partition::Partition;
-use rollfit_job::period::{Period, PeriodUnit};
 use rollfit_job::patience::patiently;
+use rollfit_job::period::{Period, PeriodUnit};
 use rollfit_job::stored_features::StoredState;
 
 use super::explanation::receipt_dict;
@@ -175,8 +175,7 @@ impl LiveState {
             self.is_time_unknown = true;
             return Ok(());
         };
-        let period =
-            by.period_at_us(time_us).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let period = by.period_at_us(time_us).map_err(|error| PyValueError::new_err(error.to_string()))?;
         if let Some(last_us) = self.last_us {
             if time_us <= last_us {
                 return Err(PyValueError::new_err(format!(

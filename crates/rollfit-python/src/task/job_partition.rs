@@ -3,6 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use rollfit_job::partition::Partition;
@@ -26,6 +27,17 @@ impl JobPartition {
     }
 }
 
+/// The month of a partition, where its period is one.
+pub(crate) fn month_of(partition: &Partition) -> PyResult<String> {
+    let period = partition.period;
+    if period.unit().is_month() {
+        return Ok(period.to_string());
+    }
+    Err(PyAttributeError::new_err(format!(
+        "{partition} has no month, its period is \"{period}\": use .period"
+    )))
+}
+
 #[pymethods]
 impl JobPartition {
     /// What the series belong to, such as `"eurusd"`.
@@ -40,10 +52,10 @@ impl JobPartition {
         self.0.period.to_string()
     }
 
-    /// The calendar month (UTC), such as `"2017-01"`; None where the period is not a month.
+    /// The calendar month (UTC), such as `"2017-01"`; an AttributeError where the period is none.
     #[getter]
-    fn month(&self) -> Option<String> {
-        self.0.period.unit().is_month().then(|| self.period())
+    fn month(&self) -> PyResult<String> {
+        month_of(&self.0)
     }
 
     fn __str__(&self) -> String {

@@ -116,7 +116,13 @@ fn check(arguments: &CheckArguments) -> Result<Checked, Failure> {
     };
     let report = patiently(|| examine(&open.job(), &open.partitions, &options))?;
     let (now_us, max_lag_s) = (options.now_us, max_lag.map(|max_lag| max_lag.as_secs_f64()));
-    Ok(Checked { report, now_us, max_lag_s, join_loss_max: open.config.run.join_loss_max, by: open.config.by })
+    Ok(Checked {
+        report,
+        now_us,
+        max_lag_s,
+        join_loss_max: open.config.run.join_loss_max,
+        by: open.config.by,
+    })
 }
 
 impl Checked {
