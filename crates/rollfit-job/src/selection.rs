@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::month::Month;
+use crate::part_of_period::PartOfPeriod;
 use crate::partition::Partition;
 use crate::period::{Period, PeriodUnit};
 use crate::selector::{Selector, SelectorError, check_order, is_within};
@@ -64,12 +65,12 @@ impl Selection {
     /// # Errors
     /// [`SelectorError`] naming what to write.
     pub fn check_unit(&self, by: PeriodUnit) -> Result<(), SelectorError> {
-        let at = |name: &str, period: Period| {
-            let selector = format!("{name} {period}");
-            move |part| SelectorError::Part { selector, part }
+        let at = |name: &str, bound: Option<Period>, checked: Result<(), PartOfPeriod>| {
+            let selector = || format!("{name} {}", bound.map_or_else(String::new, |bound| bound.to_string()));
+            checked.map_err(|part| SelectorError::Part { selector: selector(), part })
         };
-        self.from.map_or(Ok(()), |from| from.check_start(by).map_err(at("--from", from)))?;
-        self.to.map_or(Ok(()), |to| to.check_end(by).map_err(at("--to", to)))?;
+        at("--from", self.from, self.from.map_or(Ok(()), |from| from.check_start(by)))?;
+        at("--to", self.to, self.to.map_or(Ok(()), |to| to.check_end(by)))?;
         self.selectors.iter().try_for_each(|selector| selector.check_unit(by))
     }
 

@@ -4,6 +4,7 @@ use super::ConfigError;
 use super::config_file::PartitionsSection;
 use crate::month::Month;
 use crate::nearest::did_you_mean;
+use crate::part_of_period::PartOfPeriod;
 use crate::period::{Period, PeriodUnit};
 
 /// How long the periods are; a month where nothing is said.
@@ -25,9 +26,9 @@ pub(super) fn resolve_bounds(
 ) -> Result<(Option<Month>, Option<Month>), ConfigError> {
     let from = period_or_word(&section.from, "from", "first")?;
     let to = period_or_word(&section.to, "to", "latest")?;
-    let at = |key: &str| move |error| ConfigError::new(format!("[partitions] {key}: {error}"));
-    from.map_or(Ok(()), |from| from.check_start(by)).map_err(at("from"))?;
-    to.map_or(Ok(()), |to| to.check_end(by)).map_err(at("to"))?;
+    let at = |key: &str, error: PartOfPeriod| ConfigError::new(format!("[partitions] {key}: {error}"));
+    from.map_or(Ok(()), |from| from.check_start(by)).map_err(|error| at("from", error))?;
+    to.map_or(Ok(()), |to| to.check_end(by)).map_err(|error| at("to", error))?;
     let months = (from.map(Period::first_month), to.map(Period::last_month));
     match (from, to) {
         (Some(from), Some(to)) if months.0 > months.1 => {

@@ -16,8 +16,8 @@ fn bench(by: &str, boundary: &str) -> Bench {
     let values = [
         ("PARTITIONS__BY", by),
         ("RUN__BOUNDARY", boundary),
-        ("SERIES__IDX__FEATURES", &rate),
-        ("SERIES__BQX__FEATURES", &bqx),
+        ("SERIES__IDX__FEATURES", rate.as_str()),
+        ("SERIES__BQX__FEATURES", bqx.as_str()),
     ];
     let bench = Bench::new(&values, &["a"], 50);
     bench.run();
