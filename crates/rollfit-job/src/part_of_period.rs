@@ -13,11 +13,9 @@ impl std::fmt::Display for PartOfPeriod {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { part, whole } = self;
         match whole.unit() {
-            PeriodUnit::All => write!(
-                f,
-                "with by = \"all\" in [partitions] each key has one partition, of all times: leave {part} out, or set by to \"month\", \
-                 \"quarter\" or \"year\""
-            ),
+            PeriodUnit::All => {
+                write!(f, "by = \"all\" in [partitions], so each key has one partition: leave {part} out")
+            }
             unit => write!(
                 f,
                 "{part} is only a part of {whole}, and by = \"{unit}\" in [partitions]: write {whole}"
