@@ -55,7 +55,7 @@ has_postgres() {
 # A browser, in which the page of `rollfit analyze --html` is looked at.
 has_chromium() { [ -n "${ROLLFIT_CHROMIUM:-}" ] || command -v chromium chromium-browser google-chrome >/dev/null; }
 
-has_python() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+has_python() { "${PYTHON:-python3}" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 # Makes an environment of Python, and sets `found` to whether it is there.
 environment() {
