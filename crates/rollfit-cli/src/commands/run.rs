@@ -125,7 +125,7 @@ fn run_reported(
         logging::warn(ALL_EMPTY);
     }
     let remaining =
-        if arguments.force { Remaining::new(&open.own_partitions(), &report) } else { Remaining::default() };
+        if arguments.force { Remaining::new(open.own_partitions(), &report) } else { Remaining::default() };
     let summary = Summary { unfilled_windows, new_definition, remaining, ..summary };
     Ok((summary, reporters))
 }
@@ -169,7 +169,7 @@ fn written_keys<'a>(
 /// Refuses a run that would fill the disk, before it writes a byte.
 fn check_space(open: &OpenJob) -> Result<(), Failure> {
     let Some(free) = open.sink.free_bytes() else { return Ok(()) };
-    let needed = estimate_missing_bytes(&open.job(), &open.own_partitions());
+    let needed = estimate_missing_bytes(&open.job(), open.own_partitions());
     if needed <= free {
         return Ok(());
     }
