@@ -10,6 +10,7 @@ use rollfit_job::receipt::Definition;
 use rollfit_job::record::{FORMAT, Header};
 
 use crate::args::{RunArguments, SelectArguments};
+use crate::machine::host_name;
 use crate::open::OpenJob;
 use crate::paths;
 
@@ -24,7 +25,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
         run: run.to_owned(),
         follows: None,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: host_name(),
         pid: std::process::id(),
         config: paths::full_name(&open.config_path).display().to_string(),
         options: Some(options(open, arguments)),
