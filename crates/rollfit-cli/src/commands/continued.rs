@@ -32,8 +32,8 @@ impl Continued {
                  without --continue everything is rewritten"
             )));
         }
-        let left = record.remaining.iter().map(|selector| selector.parse());
-        let left = left.collect::<Result<_, _>>().map_err(|error| {
+        let left = record.remaining.iter().map(|selector| selector.parse::<Selector>());
+        let left = left.collect::<Result<Vec<_>, _>>().map_err(|error| {
             Failure::failed(format!("the record of {name} is damaged: {}", rollfit_job::error_chain(&error)))
         })?;
         Ok(Self { left, typed: select.selection.selection()?, record })
