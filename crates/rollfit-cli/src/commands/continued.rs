@@ -58,7 +58,7 @@ impl Continued {
                 self.record.header.config
             )));
         }
-        open.partitions.retain(|partition| self.typed.matches(partition));
+        open.retain(|partition| self.typed.matches(partition));
         if open.partitions.is_empty() {
             return Err(Failure::usage(format!("--continue: {name} left nothing of what is selected")));
         }

@@ -126,7 +126,7 @@ fn run_reported(
     let reporters = start()?;
     let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
     let remaining =
-        if arguments.force { Remaining::new(&open.own_partitions(), &report) } else { Remaining::default() };
+        if arguments.force { Remaining::new(open.own_partitions(), &report) } else { Remaining::default() };
     reporters.add_remaining(&remaining.selectors());
     let (took, reporters) = reporters.finish(&report);
     let remaining = remaining.recorded_by(reporters.run().as_deref());
@@ -182,7 +182,7 @@ fn written_keys<'a>(
 /// Refuses a run that would fill the disk, before it writes a byte.
 fn check_space(open: &OpenJob) -> Result<(), Failure> {
     let Some(free) = open.sink.free_bytes() else { return Ok(()) };
-    let needed = estimate_missing_bytes(&open.job(), &open.own_partitions());
+    let needed = estimate_missing_bytes(&open.job(), open.own_partitions());
     if needed <= free {
         return Ok(());
     }
