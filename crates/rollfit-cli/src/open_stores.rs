@@ -170,3 +170,35 @@ impl OpenStores {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rollfit_job::config::EXAMPLE;
+
+    use super::*;
+
+    #[test]
+    fn that_a_store_is_one_machines_alone_is_said_once_where_another_machine_planned() {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("url = \"parquet:{}\"", dir.path().display());
+        let lines = EXAMPLE.lines().map(|line| if line.starts_with("url = ") { url.as_str() } else { line });
+        let config = dir.path().join("rollfit.toml");
+        std::fs::write(&config, lines.collect::<Vec<_>>().join("\n")).unwrap();
+        let open =
+            || OpenStores { only_here: Some("a disk".to_owned()), ..OpenStores::open(&config).unwrap() };
+        let partition = Partition::new("eurusd", "2017-01".parse().unwrap());
+        logging::keep_messages();
+        let told = |stores: &OpenStores, host: Option<&str>| {
+            stores.check_once(&partition, host, &[]).unwrap();
+            let messages = logging::take_messages();
+            messages.iter().filter(|message| message.text.contains("were planned on")).count()
+        };
+        let stores = open();
+        assert_eq!(told(&stores, Some("elsewhere")), 1);
+        assert_eq!(told(&stores, Some("elsewhere")), 0);
+        let here = machine::host_name();
+        for host in [None, Some(here.as_str())] {
+            assert_eq!(told(&open(), host), 0);
+        }
+    }
+}

@@ -58,6 +58,7 @@ fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
     options.extend(shard.into_iter().flat_map(|shard| with_value("--shard", shard)));
     options.extend(arguments.replace.iter().flat_map(|state| with_value("--replace", state.to_string())));
     options.extend(arguments.force.then(|| "--force".to_owned()));
+    options.extend(arguments.continues.iter().flat_map(|run| with_value("--continue", run.clone())));
     options.extend(arguments.allow_skipped.allow_skipped.then(|| "--allow-skipped".to_owned()));
     options.extend((arguments.no_help && open.share.is_some()).then(|| "--no-help".to_owned()));
     options.extend(arguments.follow.then(|| "--follow".to_owned()));
