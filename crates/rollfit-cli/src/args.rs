@@ -172,7 +172,7 @@ pub(crate) struct InitArguments {
     pub(crate) sources: Vec<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct SelectArguments {
     #[command(flatten)]
     pub(crate) config: ConfigArguments,
@@ -239,6 +239,9 @@ pub(crate) struct RunArguments {
     /// Also rewrite partitions that are done, each time anew; --only narrows it
     #[arg(long)]
     pub(crate) force: bool,
+    /// With --force, only what this interrupted run has left
+    #[arg(long = "continue", value_name = "RUN", requires = "force")]
+    pub(crate) continues: Option<String>,
     #[command(flatten)]
     pub(crate) allow_skipped: AllowSkipped,
     /// Stop after the own shard; do not help other shards

@@ -54,6 +54,7 @@ pub use crate::commands::analyze::RunAnalysis;
 pub use crate::embedded_run::{EmbeddedRun, FinishedRun, RunCaller, RunPicture};
 pub use crate::exit::{Exit, Failure};
 pub use crate::logging::{LogMessage, keep_messages, take_messages};
+pub use crate::machine::host_name;
 pub use crate::open_stores::OpenStores;
 pub use crate::partition_task::{PartitionTask, TaskPartition};
 pub use crate::task_result::{TaskEnd, TaskOutcome, TaskResult, summarize};

@@ -140,6 +140,14 @@ impl OpenJob {
         self
     }
 
+    /// Leaves out the partitions that are not wanted.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(&Partition) -> bool) {
+        self.partitions.retain(&is_wanted);
+        if let Some(own) = &mut self.own {
+            own.retain(&is_wanted);
+        }
+    }
+
     /// Those selected that are in the share of this machine.
     pub(crate) fn own_partitions(&self) -> &[Partition] {
         self.own.as_deref().unwrap_or(&self.partitions)

@@ -16,6 +16,7 @@ use crate::commands::run::Summary;
 use crate::embedded_run::FinishedRun;
 use crate::exit::{Exit, Failure};
 use crate::format;
+use crate::machine::host_name;
 
 /// How a partition ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,6 +61,9 @@ pub struct TaskResult {
     pub state: Option<String>,
     /// Why it is skipped, and what to do; empty otherwise.
     pub reason: String,
+    /// Whether it is skipped and the source has no row of it.
+    #[serde(default)]
+    pub is_without_rows: bool,
     /// The rows of features written.
     pub rows: u64,
     /// Whether they were added to those that were there.
@@ -99,6 +103,7 @@ impl TaskResult {
             outcome: TaskOutcome::AlreadyDone,
             state: None,
             reason: String::new(),
+            is_without_rows: false,
             rows: 0,
             is_addition: false,
             bytes: 0,
@@ -109,7 +114,7 @@ impl TaskResult {
             retries: one.retries,
             begun_us,
             took_us: u64::try_from(one.spent.ended.as_micros()).unwrap_or(u64::MAX),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: host_name(),
             pid: std::process::id(),
             peak_memory_bytes: crate::commands::run::peak_memory_bytes(),
         };
@@ -131,6 +136,7 @@ impl TaskResult {
             Outcome::Empty => TaskOutcome::Empty,
             Outcome::LeftAlone(assessment) => {
                 (self.state, self.reason) = (Some(assessment.state.name().to_owned()), assessment.cause);
+                self.is_without_rows = assessment.is_without_rows;
                 TaskOutcome::Skipped
             }
             Outcome::Held(holder) => {
@@ -202,6 +208,7 @@ impl TaskResult {
                 also: None,
                 cause: self.reason.clone(),
                 earlier: None,
+                is_without_rows: self.is_without_rows,
             }),
         }
     }

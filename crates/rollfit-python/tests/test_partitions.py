@@ -47,6 +47,20 @@ def test_the_partitions_of_a_job_are_small_values(job):
     assert not (job.parent / "fx" / "features").exists()
 
 
+def test_a_task_on_another_machine_than_the_planner_is_told_of_a_store_that_is_not_there(job, caplog):
+    (one, two) = rollfit.partitions(job, only="eurusd")
+    assert rollfit.run_partition(job, one).outcome == "written"
+    assert not [record for record in caplog.records if "were planned on" in record.getMessage()]
+    rollfit.close()
+    make, parts_of_one = two.__reduce__()
+    elsewhere = make(*parts_of_one[:2], "elsewhere")
+    assert elsewhere == two and hash(elsewhere) == hash(two)
+    for _ in range(2):
+        rollfit.run_partition(job, elsewhere)
+    (told,) = [record.getMessage() for record in caplog.records if "were planned on" in record.getMessage()]
+    assert "planned on elsewhere, and this is another machine: " in told
+
+
 def test_only_takes_globs_ranges_and_lists_and_warns_of_what_matches_nothing(job, caplog):
     found = rollfit.partitions(job)
     for only, expected in [("*usd:2017-02", found[1::2]), (":..2017-01", found[::2]), (["eur*", "gbpusd:2017-02.."], found[:2] + found[3:])]:

@@ -206,7 +206,9 @@ fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<u64,
     match found {
         Found::Ours(receipt) => Ok(receipt.stored.rows),
         Found::Nothing => Err(Failure::failed(format!("{partition} has no features to drop"))),
-        Found::Newer(what) => Err(Failure::failed(format!("{partition} was not dropped: {what}"))),
+        Found::Newer(what) | Found::Blocked(what) => {
+            Err(Failure::failed(format!("{partition} was not dropped: {what}")))
+        }
         Found::Foreign(what) => Err(Failure::failed(format!(
             "{partition} was not dropped: {what}; remove it by hand if you want to"
         ))),

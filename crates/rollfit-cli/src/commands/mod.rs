@@ -2,12 +2,13 @@
 
 mod adopt;
 pub(crate) mod analyze;
-mod before_work;
+pub(crate) mod before_work;
 mod cause_groups;
 pub(crate) mod check;
 mod checks;
 mod compare;
 mod completions;
+mod continued;
 mod demo;
 mod doctor;
 mod drop;
@@ -28,6 +29,7 @@ mod switch;
 mod undone;
 mod unfilled;
 mod verify;
+mod ways_out;
 
 use crate::args::{Arguments, Command};
 use crate::exit::{Exit, Failure};

@@ -10,6 +10,7 @@ use rollfit_job::receipt::Definition;
 use rollfit_job::record::{FORMAT, Header};
 
 use crate::args::{RunArguments, SelectArguments};
+use crate::machine::host_name;
 use crate::open::OpenJob;
 use crate::paths;
 
@@ -24,7 +25,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
         run: run.to_owned(),
         follows: None,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: host_name(),
         pid: std::process::id(),
         config: paths::full_name(&open.config_path).display().to_string(),
         options: Some(options(open, arguments)),
@@ -57,6 +58,7 @@ fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
     options.extend(shard.into_iter().flat_map(|shard| with_value("--shard", shard)));
     options.extend(arguments.replace.iter().flat_map(|state| with_value("--replace", state.to_string())));
     options.extend(arguments.force.then(|| "--force".to_owned()));
+    options.extend(arguments.continues.iter().flat_map(|run| with_value("--continue", run.clone())));
     options.extend(arguments.allow_skipped.allow_skipped.then(|| "--allow-skipped".to_owned()));
     options.extend((arguments.no_help && open.share.is_some()).then(|| "--no-help".to_owned()));
     options.extend(arguments.follow.then(|| "--follow".to_owned()));

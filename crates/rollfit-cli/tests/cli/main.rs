@@ -20,6 +20,7 @@ mod crash;
 mod deployed;
 mod derived;
 mod disk;
+mod empty_months;
 mod environment;
 mod exit_codes;
 mod features;

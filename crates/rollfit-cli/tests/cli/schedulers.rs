@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use crate::running::signal;
+use crate::bars::SourceRows;
+use crate::running::{Running, signal};
 use crate::sandbox::{Answer, Sandbox};
 use crate::signals::SlowJob;
 
@@ -202,4 +203,46 @@ fn an_interrupted_run_with_force_says_what_is_left_to_rewrite() {
     let rest =
         job.sandbox.run(&["run", "--force", "--json", "--only", "slow:2017-02..2017-03"]).exits(0).json();
     assert_eq!((&rest["written"], &rest["remaining"]), (&2.into(), &vec![0; 0].into()));
+}
+
+#[test]
+fn an_interrupted_run_with_force_is_continued_however_much_is_left() {
+    let job = SlowJob::new();
+    let keys: Vec<String> = (10..35).map(|number| format!("key{number}")).collect();
+    for key in &keys {
+        job.sandbox.drop_in(key, "mine.parquet", &SourceRows::of_month("2017-01", 5, 60));
+    }
+    let text = fs::read_to_string(job.sandbox.path("rollfit.toml")).unwrap();
+    let all = [&["slow".to_owned()], &keys[..]].concat();
+    job.sandbox.write("rollfit.toml", text.replace(r#"["slow"]"#, &format!("{all:?}")));
+    job.sandbox.run(&["run", "--quiet"]).exits(0);
+    let mut running = Running::start(job.sandbox.command(&["run", "--force", "--log-format", "json"]));
+    running.wait_for_stage("write");
+    signal(&running, "INT");
+    let stopped = running.finish().exits(130);
+    let (_, run) = stopped.stdout.split_once("add --continue ").expect(&stopped.stdout);
+    let run = run.split(' ').next().unwrap();
+    let others = [("ROLLFIT_WINDOWS__W1", "7")];
+    let other = job.sandbox.run_with(&others, &["run", "--force", "--continue", run]).exits(2);
+    other.says(&["was a run of another job or definition"]);
+    let one = ["--only", "key10,slow:2017-01"];
+    let some = job
+        .sandbox
+        .run(&[&["run", "--force", "--json", "--continue", run], &one[..]].concat())
+        .exits(0)
+        .json();
+    assert_eq!((&some["written"], &some["empty"].as_array().unwrap().len()), (&1.into(), &2));
+    let rest = job.sandbox.run(&["run", "--force", "--json", "--continue", run]).exits(0).json();
+    // All but the month that was finished; the other keys have one month with rows.
+    assert_eq!((&rest["partitions"], &rest["written"]), (&77.into(), &27.into()));
+    let done = newest_run(&job.sandbox);
+    let nothing = job.sandbox.run(&["run", "--force", "--continue", &done]).exits(2);
+    nothing.says(&["has not recorded what it left", "without --continue"]);
+    job.sandbox.run(&["run", "--continue", run]).exits(2).says(&["--force"]);
+}
+
+/// The name of the newest run.
+fn newest_run(sandbox: &Sandbox) -> String {
+    let runs = sandbox.run(&["runs", "--json"]).exits(0).json();
+    runs["runs"][0]["run"].as_str().unwrap().to_owned()
 }

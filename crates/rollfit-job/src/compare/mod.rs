@@ -38,6 +38,7 @@ fn compare_one(
     match job.sink.found(partition)? {
         Found::Nothing => return Ok(without_features(job, partition)),
         Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
+        Found::Blocked(what) => return Err(StoreError::permanent(what)),
         Found::Ours(_) | Found::Foreign(_) => {}
     }
     // Read before the reader is opened: one store session at a time.

@@ -129,8 +129,15 @@ pub enum HealthFact {
     },
     /// A month has no features.
     Missing,
-    /// A month between others has no features, and no rows in the source.
+    /// A month has no features, and no rows in the source: it is between others, or rows are required of each.
     SourceGap,
+    /// The source has lost so many rows since the features were computed that a run skips the month.
+    SourceShrunk {
+        /// The joined rows that the receipt knows.
+        receipt_rows: u64,
+        /// The rows that the source has now of the shortest series.
+        source_rows: u64,
+    },
     /// The source has many more rows than the features were computed from.
     FewRows {
         /// The series.
@@ -177,6 +184,11 @@ pub enum HealthFact {
     },
     /// A later version of rollfit wrote it.
     Newer {
+        /// Which, and what to do.
+        message: String,
+    },
+    /// A file of others is in the way.
+    Blocked {
         /// Which, and what to do.
         message: String,
     },

@@ -31,7 +31,7 @@ impl PartitionResult {
     /// Which.
     #[getter]
     fn partition(&self) -> JobPartition {
-        JobPartition::new(self.0.partition.clone())
+        JobPartition::new(self.0.partition.clone(), &self.0.host)
     }
 
     /// `"written"`, `"already-done"`, `"written-by-other"` (another runner has written it meanwhile), `"waiting"` (no row is joined yet),

@@ -188,6 +188,7 @@ fn run_arguments(places: &Places) -> RunArguments {
         select: select_arguments(places),
         replace: Vec::new(),
         force: false,
+        continues: None,
         allow_skipped: AllowSkipped::default(),
         no_help: false,
         stop_within: None,

@@ -19,7 +19,7 @@ use self::run::{RunState, RunStatus};
 use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
 use crate::exit::{Exit, Failure};
 use crate::screen::Screen;
-use crate::state_dir::{StateDir, is_running};
+use crate::state_dir::{StateDir, first_readable, is_running};
 use crate::view::ScreenSize;
 use crate::{output, signals, state_dir};
 
@@ -59,16 +59,16 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
     Ok(if stop.requested() { Exit::Interrupted } else { Exit::Done })
 }
 
-/// The records to show: the one named; else those of running runs; else the newest.
+/// The records to show: the one named; else those of running runs; else the newest that can be read.
 fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>, Failure> {
     if let Some(run) = &arguments.run {
         return Ok(vec![state.find(run)?]);
     }
-    let mut records: Vec<PathBuf> = state.records_with_config(arguments.config.as_deref()).collect();
+    let records = state.records_with_config(arguments.config.as_deref());
+    let records: Vec<PathBuf> = records.map(|run| run.path).collect();
     let running: Vec<PathBuf> = records.iter().filter(|path| is_running(path)).cloned().collect();
     if running.is_empty() {
-        records.truncate(1);
-        Ok(records)
+        Ok(first_readable(records.into_iter()).into_iter().collect())
     } else {
         Ok(running)
     }

@@ -1,6 +1,6 @@
 //! [`Receipts`]: what the store itself shows of a job that left no record here: which partitions have a receipt.
 //!
-//! Invariants: no source is read. `rollfit plan` shows whether a partition's source has changed since.
+//! Invariants: no row of a source is read. `rollfit plan` shows whether a partition's source has changed since.
 
 use rollfit_job::store_progress::HoldingCounts;
 
@@ -48,8 +48,9 @@ pub(super) fn counted(counts: &HoldingCounts, sink: &str) -> String {
         unread => format!(", {} not looked at yet", format::count(unread)),
     };
     let number = format::count;
+    let empty = if counts.empty > 0 { format!(", {} empty", number(counts.empty)) } else { String::new() };
     format!(
-        "{}: {} done, {} missing, {} of another definition, {} foreign, {} newer, {} unreadable{unread}, in {sink}",
+        "{}: {} done, {} missing{empty}, {} of another definition, {} foreign, {} newer, {} unreadable{unread}, in {sink}",
         format::plural(usize::try_from(counts.partitions).unwrap_or(usize::MAX), "partition"),
         number(counts.done),
         number(counts.missing),

@@ -69,6 +69,7 @@ pub(super) fn watcher(open: &OpenJob) -> StoreWatcher<'_> {
     let threads = open.job().workers.count(open.partitions.len());
     let definition = Definition::from_config(&open.config);
     StoreWatcher::new(open.sink.as_ref(), &open.partitions, definition, absence, threads)
+        .with_source(open.source.as_ref(), &open.config)
 }
 
 /// What is shown of a job.
