@@ -69,7 +69,8 @@ fn with_suited_values(command: Command) -> Command {
         let is_path = argument.get_value_parser().type_id() == path;
         let takes_value = argument.get_action().takes_values();
         let has_names = argument.get_value_parser().possible_values().is_some();
-        let names_run = argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "RUN"));
+        let names_run =
+            argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "RUN"));
         if takes_value && is_path && !argument.is_positional() {
             let hint = argument.get_value_hint();
             argument.value_parser(PathBufValueParser::new().map(in_home)).value_hint(hint)

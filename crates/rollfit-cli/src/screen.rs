@@ -50,10 +50,7 @@ impl Screen {
     /// How much room there is now: one row is left for the cursor.
     pub(crate) fn size(&self) -> ScreenSize {
         let (rows, columns) = self.terminal.size();
-        ScreenSize {
-            columns: usize::from(columns.max(1)),
-            rows: usize::from(rows.saturating_sub(1).max(1)),
-        }
+        ScreenSize { columns: usize::from(columns.max(1)), rows: usize::from(rows.saturating_sub(1).max(1)) }
     }
 
     /// Shows these lines in place of those before; again, if they were taken away.

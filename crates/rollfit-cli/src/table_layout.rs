@@ -64,7 +64,11 @@ impl TableLayout {
                 let mut parts = wrapped(cell, self.last_width.unwrap_or(usize::MAX)).into_iter();
                 line.push_str(&paint(at, parts.next().unwrap_or_default()));
                 for part in parts {
-                    text.push(std::mem::replace(&mut line, " ".repeat(used) + &paint(at, part)).trim_end().to_owned());
+                    text.push(
+                        std::mem::replace(&mut line, " ".repeat(used) + &paint(at, part))
+                            .trim_end()
+                            .to_owned(),
+                    );
                 }
             }
             text.push(line.trim_end().to_owned());
@@ -108,7 +112,12 @@ mod tests {
     const HEADINGS: [&str; 4] = ["partition", "state", "rows", "cause"];
 
     fn shown(columns: Option<usize>) -> Vec<String> {
-        let row = ["eurusd 2017-01", "definition-changed", "31,623", "boundary reset became carry, and the source has changed"];
+        let row = [
+            "eurusd 2017-01",
+            "definition-changed",
+            "31,623",
+            "boundary reset became carry, and the source has changed",
+        ];
         let rows = vec![row.map(str::to_owned).to_vec()];
         let layout = TableLayout::new(&HEADINGS, &rows, columns);
         let headings: Vec<String> = HEADINGS.map(str::to_owned).to_vec();

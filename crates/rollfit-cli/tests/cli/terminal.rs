@@ -89,7 +89,9 @@ fn shown(
     moments: &[&str],
     command: &str,
 ) -> Option<String> {
-    let line = format!("trap : INT; stty rows {rows} cols {columns}; {ROLLFIT} {command}; stty -a | grep -o '.echoctl'");
+    let line = format!(
+        "trap : INT; stty rows {rows} cols {columns}; {ROLLFIT} {command}; stty -a | grep -o '.echoctl'"
+    );
     let mut script: Command = sandbox.in_clean_environment("script");
     script
         .env("TERM", "xterm")

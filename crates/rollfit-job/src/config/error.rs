@@ -50,7 +50,9 @@ impl ConfigError {
 fn advice_on_month(line: &str, message: &str) -> Option<String> {
     for (key, word) in [("from", "first"), ("to", "latest")] {
         if message == format!("missing field `{key}`") {
-            return Some(format!("`{key}` is missing: write {key} = \"{word}\", or a month such as \"2017-01\""));
+            return Some(format!(
+                "`{key}` is missing: write {key} = \"{word}\", or a month such as \"2017-01\""
+            ));
         }
     }
     let (key, value) = line.split_once('=')?;

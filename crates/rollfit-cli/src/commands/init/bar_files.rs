@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use rollfit_bars::{Format, InputFiles, ReadOptions, key_of_name, key_of_path, recognized_format};
 use rollfit_job::few::few;
-use rollfit_job::key::check_key;
 use rollfit_job::foreign;
+use rollfit_job::key::check_key;
 
 use super::file_trial::FileTrial;
 use super::proposal::{Proposal, ProposedSeries};
@@ -69,8 +69,9 @@ impl BarFiles {
         let formats = by_format.keys().copied().collect::<Vec<_>>().join(", ");
         let (mut commands, mut notes, mut few_rows) = (Vec::new(), Vec::new(), None);
         for (format, of_format) in by_format.into_values() {
-            let trial = FileTrial::new(of_format.smallest(), format)
-                .map_err(|error| Failure::from(error).after("the import would stop:").with_exit(Exit::Usage))?;
+            let trial = FileTrial::new(of_format.smallest(), format).map_err(|error| {
+                Failure::from(error).after("the import would stop:").with_exit(Exit::Usage)
+            })?;
             commands.push(of_format.command(format, &trial, into, &mut notes).join(" "));
             few_rows = few_rows.or(trial.few_rows);
         }
@@ -129,13 +130,7 @@ fn none_recognized(paths: &[PathBuf], unknown: &[PathBuf]) -> Failure {
 
 impl OfFormat {
     /// The words of the command that imports the files; `notes` gets what it can't know.
-    fn command(
-        &self,
-        format: Format,
-        trial: &FileTrial,
-        into: &str,
-        notes: &mut Vec<String>,
-    ) -> Vec<String> {
+    fn command(&self, format: Format, trial: &FileTrial, into: &str, notes: &mut Vec<String>) -> Vec<String> {
         let mut words =
             ["rollfit", "import", "--format", format.name(), "--into"].map(str::to_owned).to_vec();
         words.push(shell_word(into));
@@ -167,9 +162,14 @@ impl OfFormat {
         }
         let keys: BTreeSet<String> = self.files.iter().filter_map(|file| key_of_name(file).ok()).collect();
         let is_known = |file: &PathBuf| key_of_path(file).is_some();
-        let names_key = |key: &String| !key.contains(|c: char| c.is_ascii_digit()) || keys.len() == 1;
-        let is_key_each = keys.len() == self.files.len() && keys.iter().all(|key| !looks_like_date(key));
-        if is_key_each && keys.iter().any(names_key) && !self.files.iter().any(is_known) {
+        // Names that differ in numbers alone may be pieces of one key.
+        let words: BTreeSet<String> =
+            keys.iter().map(|key| key.replace(|c: char| c.is_ascii_digit(), "")).collect();
+        let is_key_each = keys.len() == self.files.len()
+            && words.len() > 1
+            && !keys.iter().any(|key| looks_like_date(key))
+            && !self.files.iter().any(is_known);
+        if is_key_each {
             notes.push(format!("the key of each file is its name: {}", few(&keys)));
             return vec!["--key-from-name".to_owned()];
         }
@@ -206,10 +206,14 @@ impl OfFormat {
             .ok()?
             .flatten()
             .map(|entry| entry.file_name())
-            .filter(|name| !name.as_encoded_bytes().starts_with(b".") && Path::new(name).extension() == Some(OsStr::new(ending)))
+            .filter(|name| {
+                !name.as_encoded_bytes().starts_with(b".")
+                    && Path::new(name).extension() == Some(OsStr::new(ending))
+            })
             .collect();
         let is_same = matched.iter().map(OsString::as_os_str).collect::<BTreeSet<_>>() == named;
-        let prefix = if dir.as_os_str().is_empty() { String::new() } else { shell_word(&dir.to_string_lossy()) + "/" };
+        let prefix =
+            if dir.as_os_str().is_empty() { String::new() } else { shell_word(&dir.to_string_lossy()) + "/" };
         (is_plain && is_same && self.arguments.iter().all(is_beside)).then(|| format!("{prefix}*.{ending}"))
     }
 
@@ -223,7 +227,8 @@ impl OfFormat {
 pub(super) fn blanks(command: &str) -> String {
     let what = [(format!("--timezone {ZONE}"), "the time zone", ZONE), (shell_word(KEY), "the key", KEY)];
     let blanks = what.iter().filter(|(text, ..)| command.contains(text));
-    let blanks: Vec<String> = blanks.map(|(_, what, word)| format!("with {what} in the place of {word}")).collect();
+    let blanks: Vec<String> =
+        blanks.map(|(_, what, word)| format!("with {what} in the place of {word}")).collect();
     blanks.join(", ")
 }
 

@@ -107,13 +107,13 @@ fn target(arguments: &InitArguments) -> &Path {
 
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let written = OpenOptions::new().write(true).create_new(true).open(path);
-    written
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| {
-            let dir = path.parent().filter(|_| error.kind() == ErrorKind::NotFound);
-            let advice = dir.map(|dir| format!("; create the directory first: mkdir -p {}", shell_word(&dir.to_string_lossy())));
-            Failure::usage(format!("cannot write {}: {error}{}", path.display(), advice.unwrap_or_default()))
-        })
+    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        let dir = path.parent().filter(|_| error.kind() == ErrorKind::NotFound);
+        let advice = dir.map(|dir| {
+            format!("; create the directory first: mkdir -p {}", shell_word(&dir.to_string_lossy()))
+        });
+        Failure::usage(format!("cannot write {}: {error}{}", path.display(), advice.unwrap_or_default()))
+    })
 }
 
 impl Draft {
@@ -156,7 +156,11 @@ impl Draft {
     fn of_store(store: &StoreConfig, arguments: &InitArguments) -> Result<Self, Failure> {
         let kind = stores::kind_of(store)?;
         if !kind.has_tables() {
-            refuse_options(arguments, &DATABASE_OPTIONS, &format!("{} stores have no schemas and no passwords", kind.name()))?;
+            refuse_options(
+                arguments,
+                &DATABASE_OPTIONS,
+                &format!("{} stores have no schemas and no passwords", kind.name()),
+            )?;
         }
         let tables = stores::opened(patiently(|| kind.survey(store)))?;
         let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
@@ -225,8 +229,7 @@ impl Draft {
         let store = StoreLines { url: format!("parquet:./{NEW_STORE}"), ..StoreLines::default() };
         let mut heading = vec!["Written by `rollfit init` for what this import will make:".to_owned()];
         heading.extend(bars.commands.iter().map(|command| format!("  {command}")));
-        let text =
-            ConfigText { store: &store, proposal: &proposal, few_rows: bars.few_rows, heading }.text();
+        let text = ConfigText { store: &store, proposal: &proposal, few_rows: bars.few_rows, heading }.text();
         let mut next = bars.commands;
         next.push(after_config("rollfit plan", arguments));
         let series = proposal.series.iter().map(|series| series.name.clone()).collect();
@@ -272,7 +275,8 @@ fn refuse_options(arguments: &InitArguments, options: &[&str], why: &str) -> Res
 /// Where else tables are, if the store has other schemas with some.
 fn elsewhere(kind: &dyn StoreKind, store: &StoreConfig) -> Option<String> {
     let schemas = kind.other_schemas(store).unwrap_or_default();
-    (!schemas.is_empty()).then(|| format!("there are tables in other schemas, which --schema names: {}", few(schemas)))
+    (!schemas.is_empty())
+        .then(|| format!("there are tables in other schemas, which --schema names: {}", few(schemas)))
 }
 
 /// The tables that `--table` names, or all.

@@ -209,7 +209,10 @@ impl<'g> SharedKeys<'g> {
             && self.groups.iter().all(is_one_table)
             && self.groups.iter().all(has_price)
             && !self.groups.iter().any(is_import);
-        let tables = self.groups.iter().map(|(group, _)| format!("{} ({})", group.names[0], group.first.values.join(", ")));
+        let tables = self
+            .groups
+            .iter()
+            .map(|(group, _)| format!("{} ({})", group.names[0], group.first.values.join(", ")));
         is_doubtful.then(|| {
             format!(
                 "{} may be keys whose columns have different names, or series of one key; name one table with --table, or each of \
@@ -222,7 +225,10 @@ impl<'g> SharedKeys<'g> {
     /// The tables of a group that is no part of the job, each with the reason.
     fn lesser(&self, group: &TableGroup) -> Vec<(String, String)> {
         let why = |name: &String| {
-            let alike = self.groups.iter().find(|(_, pattern)| pattern.fixed_len() > 0 && pattern.key_of(name).is_some());
+            let alike = self
+                .groups
+                .iter()
+                .find(|(_, pattern)| pattern.fixed_len() > 0 && pattern.key_of(name).is_some());
             alike.map_or("it belongs to no key of the others".to_owned(), |(other, _)| {
                 format!("it has {} where the others have {}", group.columns(), other.columns())
             })

@@ -24,10 +24,10 @@ const TIME_NAMES: [&str; 14] = [
 ];
 /// When a row was written or changed, which is not the time of its values: what such names begin with, and what may come after it.
 const BOOKKEEPING_STARTS: [&str; 10] = [
-    "created", "updated", "inserted", "deleted", "modified", "ingested", "loaded", "imported", "fetched", "synced",
+    "created", "updated", "inserted", "deleted", "modified", "ingested", "loaded", "imported", "fetched",
+    "synced",
 ];
-const BOOKKEEPING_ENDS: [&str; 9] =
-    ["", "at", "on", "ts", "utc", "atutc", "time", "date", "timestamp"];
+const BOOKKEEPING_ENDS: [&str; 9] = ["", "at", "on", "ts", "utc", "atutc", "time", "date", "timestamp"];
 /// What the column of a price series is called, the surest first: of a table of bars one column is enough to begin with.
 const VALUE_NAMES: [&str; 9] =
     ["rate_index", "close", "adj_close", "price", "mid", "mid_price", "last", "last_price", "value"];
@@ -50,6 +50,8 @@ const KEY_NAMES: [&str; 13] = [
     "contract",
 ];
 const KEY_ENDINGS: [&str; 3] = ["_id", "_name", "_code"];
+/// What directories of a part of the time are called.
+const PERIOD_NAMES: [&str; 8] = ["year", "quarter", "month", "week", "day", "hour", "date", "dt"];
 /// The most columns of a table that are fitted unless one has a name of [`VALUE_NAMES`].
 const VALUES_MAX: usize = 4;
 /// Why a table of features gives no series.
@@ -88,7 +90,7 @@ impl UsableTable {
             return Err(HOLDS_FEATURES.to_owned());
         }
         let time = time_column(table)?;
-        let key_column = table.columns.iter().find(|column| names_keys(column)).map(|column| &column.name);
+        let key_column = key_column(table).map(|column| &column.name);
         let is_number = |column: &&SurveyedColumn| {
             column.kind == ColumnKind::Number && !names_rows(&column.name) && Some(&column.name) != key_column
         };
@@ -165,6 +167,15 @@ fn first_of<'a, T>(items: &'a [T], name: impl Fn(&T) -> &String, known: &[&str])
     known.iter().find_map(|known| items.iter().find(|item| name(item).eq_ignore_ascii_case(known)))
 }
 
+/// The column that says whose row it is: by its name, or because each of its values has a directory.
+fn key_column(table: &SurveyedTable) -> Option<&SurveyedColumn> {
+    let is_dir_of_key = |column: &&SurveyedColumn| {
+        column.kind == ColumnKind::Directory && !PERIOD_NAMES.contains(&column.name.to_lowercase().as_str())
+    };
+    let of_name = table.columns.iter().find(|column| names_keys(column));
+    of_name.or_else(|| table.columns.iter().find(is_dir_of_key))
+}
+
 /// Whether a column says whose row it is: rows of several keys as one series would be wrong features.
 fn names_keys(column: &SurveyedColumn) -> bool {
     let name = column.name.to_lowercase();
@@ -190,8 +201,8 @@ fn holds_features(table: &SurveyedTable) -> bool {
 pub(super) mod tests {
     use super::*;
 
-    /// A table whose columns are `t NAME` for a time without a zone, `z NAME` for one with a zone, `n NAME` for a number, else
-    /// others.
+    /// A table whose columns are `t NAME` for a time without a zone, `z NAME` for one with a zone, `n NAME` for a number, `d NAME` for
+    /// the names of directories, else others.
     pub(in super::super) fn table(name: &str, columns: &[&str]) -> SurveyedTable {
         let column = |text: &&str| {
             let (kind, name) = text.split_once(' ').unwrap();
@@ -199,6 +210,7 @@ pub(super) mod tests {
                 "t" => (ColumnKind::Time { has_zone: false }, "timestamp"),
                 "z" => (ColumnKind::Time { has_zone: true }, "timestamptz"),
                 "n" => (ColumnKind::Number, "bigint"),
+                "d" => (ColumnKind::Directory, "the name of a directory"),
                 _ => (ColumnKind::Other, "text"),
             };
             SurveyedColumn { name: name.to_owned(), kind, type_name: type_name.to_owned() }
@@ -252,7 +264,8 @@ pub(super) mod tests {
             assert_eq!(found.key_column.as_deref(), column.split_once(' ').map(|(_, name)| name));
             assert_eq!((found.values, found.others), (vec!["price".to_owned()], vec![]), "{column}");
         }
-        assert_eq!(key(&["z ts", "n price", "o venue", "n trade_id", "z key"]).key_column, None);
+        assert_eq!(key(&["z ts", "n price", "o venue", "n trade_id", "z key", "d year"]).key_column, None);
+        assert_eq!(key(&["d year", "d code", "z ts", "n price"]).key_column.as_deref(), Some("code"));
     }
 
     #[test]
