@@ -163,8 +163,7 @@ pub(crate) fn tells_nothing_to_do() -> bool {
     is_json() || IS_VERBOSE.load(Ordering::Relaxed)
 }
 
-/// Whether how each partition ended is left to what a command prints at its end, which has one line for all of one cause. Programs get
-/// each.
+/// Whether what was not done is left to what a command prints at its end, which has one line for all of one cause. Programs get each.
 pub(crate) fn leaves_ends_to_summary() -> bool {
     IS_QUIET.load(Ordering::Relaxed) && !is_json()
 }

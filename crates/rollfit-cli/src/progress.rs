@@ -10,6 +10,7 @@ use rollfit_job::store::StoreError;
 
 use crate::allow_skipped::AllowSkipped;
 use crate::args::{GlobalArguments, RunArguments};
+use crate::commands::cause_groups::PartitionCause;
 use crate::details::detail_once;
 use crate::format::count;
 use crate::live::Live;
@@ -21,7 +22,7 @@ use crate::{join_loss, logging, pending_rows};
 pub(crate) struct Progress {
     screen: Option<Screen>,
     allow_skipped: AllowSkipped,
-    /// Whether how a partition ended is told by the summary alone, in one line for all of one cause.
+    /// Whether the summary tells what was not done, in one line for all of one cause: of failures the first is told at once.
     leaves_ends_to_summary: bool,
     header: Header,
     /// Those of the run so far: with a shard there are more when it begins to help.
@@ -92,10 +93,18 @@ impl Progress {
         }
     }
 
-    /// A partition was not done, which the summary tells too.
-    fn log_undone(&self, at: Try<'_>, stage: &str, serious: bool, message: &str) {
+    /// A partition was skipped, which the summary tells too.
+    fn log_skipped(&self, at: Try<'_>, message: &str) {
         if !self.leaves_ends_to_summary {
-            self.log_event(at, stage, serious, message);
+            self.log_event(at, "left-alone", !self.allow_skipped.allow_skipped, message);
+        }
+    }
+
+    /// A partition failed, which the summary tells too.
+    fn log_failed(&self, at: Try<'_>, stage: &str, message: &str) {
+        let cause = PartitionCause { partition: at.partition, state: stage, cause: message };
+        if !self.leaves_ends_to_summary || cause.is_first_of_group() {
+            self.log_event(at, stage, true, message);
         }
     }
 
@@ -191,14 +200,14 @@ impl Progress {
             Outcome::Empty => self.log_idle(at, "empty", "empty: no series has a row"),
             Outcome::LeftAlone(assessment) => {
                 let message = format!("skipped ({}): {}", assessment.state, assessment.cause);
-                self.log_undone(at, "left-alone", !self.allow_skipped.allow_skipped, &message);
+                self.log_skipped(at, &message);
             }
             Outcome::Held(holder) => {
                 let message = format!("still in use by {holder}; given up after lock_wait_s");
-                self.log_undone(at, "held", true, &message);
+                self.log_failed(at, "held", &message);
             }
             Outcome::Failed(error) => {
-                self.log_undone(at, "failed", true, &format!("failed: {}", cause_of(error)));
+                self.log_failed(at, "failed", &format!("failed: {}", cause_of(error)));
             }
             Outcome::Abandoned => self.log_event(at, "abandoned", true, "rolled back"),
             other => self.log_event(at, "ended", false, &format!("{other:?}")),

@@ -1,7 +1,9 @@
 //! [`CauseGroup`]: partitions that are in one state for one cause, told in one line.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
 
+use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
 use rollfit_job::state::State;
 use rollfit_job::verify::is_of_other_definition;
@@ -13,10 +15,18 @@ pub(super) const GROUPS_MAX: usize = 20;
 
 /// A partition, its state or verdict, and why it is in it.
 #[derive(Clone, Copy)]
-pub(super) struct PartitionCause<'a> {
-    pub(super) partition: &'a Partition,
-    pub(super) state: &'a str,
-    pub(super) cause: &'a str,
+pub(crate) struct PartitionCause<'a> {
+    pub(crate) partition: &'a Partition,
+    pub(crate) state: &'a str,
+    pub(crate) cause: &'a str,
+}
+
+impl PartitionCause<'_> {
+    /// Whether it's the first of its group that this process asks about.
+    pub(crate) fn is_first_of_group(self) -> bool {
+        static SEEN: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
+        lock(&SEEN).insert((self.state.to_owned(), shape(self)))
+    }
 }
 
 /// Partitions in one state whose causes are the same but for names and numbers of their own.

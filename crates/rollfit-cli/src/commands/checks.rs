@@ -28,8 +28,9 @@ pub(super) fn log<T>(
     allow_skipped: AllowSkipped,
     remark: impl FnOnce(&T) -> Remark,
 ) {
+    let leaves = logging::leaves_ends_to_summary();
     let serious = |text: String| Remark { is_serious: true, text };
-    let skipped = |text: String| Remark { is_serious: !allow_skipped.allow_skipped, text };
+    let skipped = |text: String| Remark { is_serious: !(allow_skipped.allow_skipped || leaves), text };
     let Remark { is_serious, text } = match outcome {
         CheckOutcome::Checked(found) => remark(found),
         CheckOutcome::Absent => skipped(NO_FEATURES.to_owned()),
@@ -38,7 +39,8 @@ pub(super) fn log<T>(
         CheckOutcome::Failed(error) => serious(error_chain(error)),
         CheckOutcome::Skipped => return,
     };
-    if !(is_serious && logging::leaves_ends_to_summary()) {
+    let cause = PartitionCause { partition, state: command, cause: &text };
+    if !(is_serious && leaves) || cause.is_first_of_group() {
         logging::about(partition, command, is_serious, &text);
     }
 }

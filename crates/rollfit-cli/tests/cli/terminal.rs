@@ -171,3 +171,36 @@ fn on_a_terminal_that_cannot_go_back_there_are_plain_lines() {
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.contains("[1/1] eurusd 2017-01: written") && !shown.contains('\u{1b}'), "{shown:?}");
 }
+
+/// What a command prints on a terminal of so many columns, line by line; none without the program `script`.
+fn printed(sandbox: &Sandbox, columns: usize, command: &str) -> Option<Vec<String>> {
+    let line = format!("stty rows 50 cols {columns}; exec {ROLLFIT} {command}");
+    let mut script: Command = sandbox.in_clean_environment("script");
+    let output = script.env("TERM", "xterm").args(["-qec", &line, "/dev/null"]).output().ok()?;
+    let text = anstream::adapter::strip_bytes(&output.stdout).into_vec();
+    Some(String::from_utf8(text).unwrap().lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn tables_fit_the_terminal_and_lose_no_word() {
+    let sandbox = Sandbox::done(&["eurusd", "usdjpy"], &["2017-01", "2017-02"]);
+    sandbox.write(
+        "rollfit.toml",
+        crate::bars::config(&["eurusd", "usdjpy"], "2017-01", "2017-02").replace("reset", "carry"),
+    );
+    for command in ["plan --all", "compare", "runs"] {
+        let Some(wide) = printed(&sandbox, 500, command) else { return };
+        let words: Vec<&str> = wide.iter().flat_map(|line| line.split_whitespace()).collect();
+        for columns in [40, 80, 200] {
+            let narrow = printed(&sandbox, columns, command).unwrap();
+            let table = narrow.iter().take_while(|line| !line.is_empty() && !line.contains(": "));
+            for line in table {
+                assert!(line.chars().count() <= columns, "{command} on {columns} columns: {line}");
+            }
+            let text = narrow.join(" ");
+            let is_lost =
+                |word: &&&str| !word.contains(|c: char| c.is_ascii_digit()) && !text.contains(**word);
+            assert_eq!(words.iter().find(is_lost), None, "{command} on {columns} columns: {text}");
+        }
+    }
+}

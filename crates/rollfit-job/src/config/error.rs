@@ -58,6 +58,7 @@ fn advice_on_month(line: &str, message: &str) -> Option<String> {
     let (key, value) = line.split_once('=')?;
     let (key, value) = (key.trim(), value.split('#').next()?.trim());
     let is_month = value.starts_with(|c: char| c.is_ascii_digit())
+        && value.contains('-')
         && value.chars().all(|c| c.is_ascii_digit() || "-:TZ ".contains(c));
     // A date has a day too, which a month has not.
     let month = value.get(..7).unwrap_or(value);

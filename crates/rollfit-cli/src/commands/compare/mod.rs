@@ -47,8 +47,7 @@ fn log(
             }
             Some(first) => {
                 let change = compared.definition_change.as_deref().map(other_definition);
-                let text = change.map_or(first.clone(), |change| format!("{change}; {first}"));
-                Remark { is_serious: true, text }
+                Remark { is_serious: true, text: change.unwrap_or(first) }
             }
         }
     });
