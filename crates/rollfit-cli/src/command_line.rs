@@ -12,7 +12,7 @@ use clap::{Arg, Command, CommandFactory, FromArgMatches, ValueEnum, ValueHint};
 use rollfit_files::path::without_shell;
 
 use crate::args::Arguments;
-use crate::{examples, version};
+use crate::{examples, style, version};
 
 /// When there are colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -34,7 +34,11 @@ pub(crate) const GLOBAL_WITH_VALUE: [&str; 4] = ["--color", "--config", "--log-f
 /// The command line that is understood.
 pub(crate) fn command() -> Command {
     // What a command has an argument of its own for gets no other from here, but the value that was typed before it.
-    let command = Arguments::command().long_version(version::long()).arg(config()).arg(color());
+    let command = Arguments::command()
+        .styles(style::of_help())
+        .long_version(version::long())
+        .arg(config())
+        .arg(color());
     let command = without_empty_config(command);
     let command = with_suited_values(command);
     command.mut_subcommands(|command| {

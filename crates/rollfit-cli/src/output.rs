@@ -113,7 +113,7 @@ pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
 }
 
 /// The columns of the terminal that stdout is; none where it is none.
-fn terminal_columns() -> Option<usize> {
+pub(crate) fn terminal_columns() -> Option<usize> {
     let (_, columns) = console::Term::stdout().size_checked()?;
     Some(usize::from(columns)).filter(|columns| *columns > 0)
 }

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use clap::builder::Styles;
 
 const BOLD: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -55,6 +56,11 @@ fn typed_choice(typed: &[OsString]) -> Option<&str> {
         rest => rest.strip_prefix('='),
     };
     (0..words.len()).rev().find_map(value)
+}
+
+/// The styles of help and of errors of the command line: yellow, which the library has for what was mistyped, vanishes on white.
+pub(crate) fn of_help() -> Styles {
+    Styles::styled().invalid(DOUBTFUL)
 }
 
 /// Has the parser of the command line write its help to stdout, or its errors to stderr, as all else is written there.
