@@ -11,7 +11,7 @@ use rollfit_job::verify::is_of_other_definition;
 use crate::format::plural;
 
 /// The most groups that are told.
-pub(in crate::commands) const GROUPS_MAX: usize = 20;
+pub(super) const GROUPS_MAX: usize = 20;
 
 /// A partition, its state or verdict, and why it is in it.
 #[derive(Clone, Copy)]
@@ -30,22 +30,20 @@ impl PartitionCause<'_> {
 }
 
 /// Partitions in one state whose causes are the same but for names and numbers of their own.
-pub(in crate::commands) struct CauseGroup<'a> {
+pub(super) struct CauseGroup<'a> {
     /// Position of the first partition, whose cause is told.
-    pub(in crate::commands) at: usize,
+    pub(super) at: usize,
     first: PartitionCause<'a>,
     last: &'a Partition,
     /// How many partitions.
-    pub(in crate::commands) count: usize,
+    pub(super) count: usize,
     /// Whether all causes are equal, letter by letter.
     is_one_cause: bool,
 }
 
 impl<'a> CauseGroup<'a> {
     /// The groups of `partitions`, the largest first.
-    pub(in crate::commands) fn from_partitions(
-        partitions: impl Iterator<Item = PartitionCause<'a>>,
-    ) -> Vec<Self> {
+    pub(super) fn from_partitions(partitions: impl Iterator<Item = PartitionCause<'a>>) -> Vec<Self> {
         let mut at_shape: HashMap<(&str, String), usize> = HashMap::new();
         let mut groups: Vec<Self> = Vec::new();
         for (at, partition) in partitions.enumerate() {
@@ -76,7 +74,7 @@ impl<'a> CauseGroup<'a> {
 
     /// `240 partitions definition-changed: boundary reset became carry (aapl 2015-01 .. msft 2024-12)`; `cause` is that of the first
     /// partition as it is to be told, `note` follows the partitions.
-    pub(in crate::commands) fn line(&self, cause: &str, note: &str) -> String {
+    pub(super) fn line(&self, cause: &str, note: &str) -> String {
         let Self { first: PartitionCause { partition, state, .. }, last, count, is_one_cause, .. } = self;
         match (count, is_one_cause) {
             (1, _) => format!("  {partition}{note}: {state}: {cause}"),
@@ -92,17 +90,13 @@ impl<'a> CauseGroup<'a> {
 }
 
 /// A line for each of the first groups, and how many more there are; `cause` says that of the partition at a position.
-pub(in crate::commands) fn lines(
-    groups: &[CauseGroup<'_>],
-    note: &str,
-    cause: impl Fn(usize) -> String,
-) -> Vec<String> {
+pub(super) fn lines(groups: &[CauseGroup<'_>], note: &str, cause: impl Fn(usize) -> String) -> Vec<String> {
     let shown = groups.iter().take(GROUPS_MAX).map(|group| group.line(&cause(group.at), note));
     shown.chain(rest_line(groups)).collect()
 }
 
 /// How many groups are not told, if any.
-pub(in crate::commands) fn rest_line(groups: &[CauseGroup<'_>]) -> Option<String> {
+pub(super) fn rest_line(groups: &[CauseGroup<'_>]) -> Option<String> {
     let more = groups.len().saturating_sub(GROUPS_MAX);
     (more > 0).then(|| format!("  ... and {}; --json has every partition", plural(more, "more cause")))
 }

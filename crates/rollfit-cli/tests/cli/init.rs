@@ -306,6 +306,7 @@ fn files_say_what_their_rows_are_like_and_an_import_that_would_stop_is_not_propo
     for option in [["--table", "x"], ["--schema", "x"], ["--password-command", "x"]] {
         let refused = sandbox.run(&["init", "eurusd.csv", option[0], option[1]]).exits(2);
         refused.says(&[&format!("{}: bar files have no", option[0])]);
+        sandbox.run(&["init", option[0], option[1]]).exits(2).says(&[option[0]]);
     }
     let there = sandbox.run(&["init", "eurusd.csv", "--config", "jobs/fx.toml"]).exits(2);
     there.says(&["create the directory first: mkdir -p jobs"]);

@@ -134,7 +134,12 @@ impl Draft {
             InitSource::Nothing(notes) => Ok(Self::template(notes)),
         };
         // Nobody asked for what is there: the template serves as well.
-        Ok(found.unwrap_or_else(|failure| Self::template(failure.lines().to_vec())))
+        let is_asked = given_options(arguments).iter().any(|(_, is_given)| *is_given);
+        if is_asked {
+            found
+        } else {
+            Ok(found.unwrap_or_else(|failure| Self::template(failure.lines().to_vec())))
+        }
     }
 
     /// The commented example, with what was looked at above it.
@@ -193,6 +198,17 @@ impl Draft {
             text.few_rows = Some(trial.rows);
             trial = ProposalTrial::new(&text.text(), store)?;
         }
+        Ok(Self::of_proposal(text.text(), &proposal, &trial, &shown, arguments))
+    }
+
+    /// What is said of a configuration for the tables of the store `shown`, which was planned.
+    fn of_proposal(
+        text: String,
+        proposal: &Proposal,
+        trial: &ProposalTrial,
+        shown: &str,
+        arguments: &InitArguments,
+    ) -> Self {
         let series: Vec<String> = proposal.series.iter().map(|series| series.name.clone()).collect();
         // Those of a long table are known now.
         let keys = if proposal.keys.is_empty() { &trial.keys } else { &proposal.keys };
@@ -206,14 +222,14 @@ impl Draft {
             trial.first,
             trial.last
         );
-        Ok(Self {
-            text: text.text(),
+        Self {
+            text,
             found,
             next: vec![after_config("rollfit plan", arguments)],
-            notes: notes(&proposal, &trial),
+            notes: notes(proposal, trial),
             series,
             keys: keys.clone(),
-        })
+        }
     }
 
     /// A configuration for what an import of these files will make.
@@ -259,14 +275,18 @@ impl Draft {
 /// The options that only a store in a database understands.
 const DATABASE_OPTIONS: [&str; 2] = ["--schema", "--password-command"];
 
-/// Refuses each of `options` that is given, for nothing of it would be seen in the configuration.
-fn refuse_options(arguments: &InitArguments, options: &[&str], why: &str) -> Result<(), Failure> {
-    let given = [
+/// The options that say what of a store is meant, each with whether it is given.
+fn given_options(arguments: &InitArguments) -> [(&'static str, bool); 3] {
+    [
         ("--table", !arguments.tables.is_empty()),
         ("--schema", arguments.schema.is_some()),
         ("--password-command", arguments.password_command.is_some()),
-    ];
-    match given.iter().find(|(option, is_given)| *is_given && options.contains(option)) {
+    ]
+}
+
+/// Refuses each of `options` that is given, for nothing of it would be seen in the configuration.
+fn refuse_options(arguments: &InitArguments, options: &[&str], why: &str) -> Result<(), Failure> {
+    match given_options(arguments).iter().find(|(option, is_given)| *is_given && options.contains(option)) {
         Some((option, _)) => Err(Failure::usage(format!("{option}: {why}; leave it out"))),
         None => Ok(()),
     }
