@@ -128,13 +128,14 @@ impl Draft {
                 InitSource::Nothing(notes) => Err(Failure::usage(notes.join("; "))),
             };
         }
+        let is_asked = given_options(arguments).iter().any(|(_, is_given)| *is_given);
         let found = match InitSource::in_working_dir()? {
             InitSource::Store(store) => Self::of_store(&store, arguments),
             InitSource::Files(paths) => Self::of_files(&paths, arguments),
+            InitSource::Nothing(notes) if is_asked => Err(Failure::usage(notes.join("; "))),
             InitSource::Nothing(notes) => Ok(Self::template(notes)),
         };
         // Nobody asked for what is there: the template serves as well.
-        let is_asked = given_options(arguments).iter().any(|(_, is_given)| *is_given);
         if is_asked {
             found
         } else {
