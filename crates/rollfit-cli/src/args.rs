@@ -13,6 +13,7 @@ use rollfit_job::state::State;
 
 use crate::allow_skipped::AllowSkipped;
 use crate::max_lag::MaxLag;
+use crate::named_values::NamedValues;
 use crate::poll_interval::PollInterval;
 use crate::selection_arguments::{MonthArguments, SELECTOR, SelectionArguments};
 
@@ -191,7 +192,7 @@ pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) select: SelectArguments,
     /// Plan for a run that replaces partitions in this state: definition-changed, foreign or shrunk
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = states_to_replace(), hide_possible_values = true)]
     pub(crate) replace: Vec<State>,
     /// Plan for a run that rewrites partitions that are done
     #[arg(long)]
@@ -234,7 +235,7 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) select: SelectArguments,
     /// Also replace partitions in this state: definition-changed, foreign or shrunk
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = states_to_replace(), hide_possible_values = true)]
     pub(crate) replace: Vec<State>,
     /// Also rewrite partitions that are done, each time anew; --only narrows it
     #[arg(long)]
@@ -387,6 +388,14 @@ pub(crate) struct DemoArguments {
     pub(crate) dir: PathBuf,
 }
 
+fn states_to_replace() -> NamedValues<State> {
+    NamedValues::new(State::LEFT_ALONE.map(State::name))
+}
+
+fn formats() -> NamedValues<Format> {
+    NamedValues::new(Format::ALL.map(Format::name))
+}
+
 fn format_help() -> String {
     let names = Format::ALL.map(Format::name);
     let [first @ .., last] = &names;
@@ -396,11 +405,14 @@ fn format_help() -> String {
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     // Named where the formats are, so that a new one is in the help.
-    #[arg(long, value_name = "FORMAT", help = format_help())]
+    #[arg(long, value_name = "FORMAT", help = format_help(), value_parser = formats(), hide_possible_values = true)]
     pub(crate) format: Format,
     /// Key of the bars; without it, the files' paths must name it
     #[arg(long)]
     pub(crate) key: Option<String>,
+    /// Key of each file is its name, in lower case: EURUSD.csv has the bars of eurusd
+    #[arg(long, conflicts_with_all = ["key", "key_column"])]
+    pub(crate) key_from_name: bool,
     /// Time zone of the files' times: Europe/Athens, UTC, +02:00, America/New_York+07:00 (broker time) or histdata
     #[arg(long, value_name = "ZONE")]
     pub(crate) timezone: Option<Zone>,

@@ -4,7 +4,7 @@
 pub(crate) fn of(command: &str) -> &'static [&'static str] {
     match command {
         "demo" => &["rollfit demo", "rollfit demo --dir try"],
-        "init" => &["rollfit init", "rollfit init --config jobs/fx.toml"],
+        "init" => &["rollfit init", "rollfit init bars/ --config fx.toml"],
         "import" => &[
             "rollfit import --format csv --timezone UTC --into parquet:./fx bars/",
             "rollfit import --format csv --key eurusd --timezone UTC eurusd.csv.gz",

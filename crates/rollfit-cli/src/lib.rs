@@ -16,12 +16,14 @@ mod exposition;
 mod follow;
 mod format;
 mod given_shard;
+mod interrupt_echo;
 mod join_loss;
 mod live;
 mod logging;
 mod machine;
 mod max_lag;
 mod metrics_file;
+mod named_values;
 mod open;
 mod open_stores;
 mod output;
@@ -40,6 +42,7 @@ mod signals;
 mod state_dir;
 mod stores;
 mod style;
+mod table_layout;
 mod task_result;
 mod trace;
 mod typed_time;
@@ -84,6 +87,7 @@ fn print_clap(refused_or_help: &clap::Error, typed: &[OsString]) -> u8 {
         let printed = output::json(&version::VersionDocument::new());
         return printed.map_or_else(|error| report(&error.into()), |()| Exit::Done).into();
     }
+    style::choose_for_help(refused_or_help.use_stderr());
     // Nothing can be printed if the reader is gone.
     let _ = refused_or_help.print();
     if refused_or_help.use_stderr() && is_check(typed) {

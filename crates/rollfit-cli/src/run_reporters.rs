@@ -101,7 +101,7 @@ impl RunReporters {
         state.prune();
         Ok(Self {
             started: Instant::now(),
-            progress: Progress::start(global, arguments.allow_skipped, &header),
+            progress: Progress::start(global, arguments, &header),
             recorder,
             metrics,
             trace,

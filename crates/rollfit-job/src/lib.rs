@@ -27,6 +27,7 @@ pub mod import;
 pub mod input;
 pub mod input_digest;
 pub mod join_loss;
+pub mod json_fault;
 pub mod key;
 pub mod keys;
 pub mod live_tail;

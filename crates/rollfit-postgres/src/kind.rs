@@ -13,7 +13,7 @@ use rollfit_job::store::{
 use crate::PostgresStore;
 use crate::advice::advice;
 use crate::import::postgres_import::{PostgresImport, check_table_names};
-use crate::source::survey::survey;
+use crate::source::survey::{other_schemas, survey};
 use crate::tables::capacity::check_columns;
 use libpq_connect::url_without_passwords;
 use rollfit_job::patience::patiently;
@@ -73,6 +73,10 @@ impl StoreKind for Postgres {
 
     fn survey(&self, store: &StoreConfig) -> Result<Vec<SurveyedTable>, StoreError> {
         survey(store)
+    }
+
+    fn other_schemas(&self, store: &StoreConfig) -> Result<Vec<String>, StoreError> {
+        other_schemas(store)
     }
 
     fn url_without_passwords(&self, url: &str) -> Result<String, StoreError> {

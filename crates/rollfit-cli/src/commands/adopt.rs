@@ -170,6 +170,7 @@ impl AdoptDocument {
             partition: &line.partition,
             verdict: line.verdict,
             causes: &line.causes,
+            reason: None,
         });
         checks::print_causes(&causes.collect::<Vec<_>>(), DIFFERENCES_MAX)?;
         if self.different > 0 {

@@ -3,7 +3,7 @@
 mod adopt;
 pub(crate) mod analyze;
 pub(crate) mod before_work;
-mod cause_groups;
+pub(crate) mod cause_groups;
 pub(crate) mod check;
 mod checks;
 mod compare;

@@ -145,6 +145,52 @@ fn quiet_is_silent_where_all_went_well_and_only_there() {
 }
 
 #[test]
+fn quiet_has_one_line_for_all_partitions_of_one_cause() {
+    let sandbox = Sandbox::done(&["eurusd", "usdjpy"], &["2017-01", "2017-02"]);
+    let carry = [("ROLLFIT_RUN__BOUNDARY", "carry")];
+    let words = "boundary reset became carry (eurusd 2017-01 .. usdjpy 2017-02)";
+    let run = sandbox.run_with(&carry, &["run", "-q"]).exits(4);
+    assert_eq!((run.stderr.as_str(), run.stdout.matches(words).count()), ("", 1), "{run}");
+    let each = sandbox.run_with(&carry, &["run"]).exits(4);
+    assert_eq!(each.stderr.matches("skipped (definition-changed)").count(), 4, "{each}");
+
+    // What failed is told at once too, but not for each partition.
+    let stored = "stored by another definition: boundary reset became carry";
+    let verify = sandbox.run_with(&carry, &["verify", "-q"]).exits(1);
+    assert_eq!((verify.stderr.matches(stored).count(), verify.stderr.lines().count()), (1, 1), "{verify}");
+    assert!(
+        verify.stdout.contains(&format!("  4 partitions different: {stored} (eurusd 2017-01")),
+        "{verify}"
+    );
+
+    // The first months have nothing before them.
+    let compare = sandbox.run_with(&carry, &["compare", "-q"]).exits(1);
+    assert!(
+        compare
+            .stdout
+            .contains(&format!("  2 partitions different: {stored} (eurusd 2017-02 .. usdjpy 2017-02)")),
+        "{compare}"
+    );
+    assert_eq!(compare.stderr.lines().count(), 1, "{compare}");
+    let of_first = |key: &str| compare.stdout.matches(&format!("  {key} 2017-02: ")).count();
+    assert_eq!((of_first("eurusd"), of_first("usdjpy")), (6, 0), "{compare}");
+    assert!(!compare.stdout.contains("windows may have reached"), "{compare}");
+    let document = sandbox.run_with(&carry, &["compare", "--json"]).exits(1).json();
+    assert_eq!(document["partitions"][1]["definition_change"], "boundary reset became carry");
+
+    fs::remove_dir_all(sandbox.path("fx/features")).unwrap();
+    for key in ["eurusd", "usdjpy"] {
+        sandbox.write(format!("fx/sources/m1_{key}/2017-02.parquet"), "broken");
+    }
+    let failed = sandbox.run(&["run", "-q"]).exits(1);
+    assert_eq!(failed.stderr.matches(" 2017-02: failed: ").count(), 1, "{failed}");
+    assert!(
+        failed.stdout.contains("2 partitions failed (eurusd 2017-02 .. usdjpy 2017-02); the first: "),
+        "{failed}"
+    );
+}
+
+#[test]
 fn partitions_with_nothing_to_do_are_logged_only_where_that_is_wanted() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01", "2017-02"]);
     sandbox.configure(&["eurusd"], "2017-01", "2017-03");

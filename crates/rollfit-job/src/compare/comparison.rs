@@ -110,7 +110,11 @@ impl<'a> Comparison<'a> {
             position: Position::default(),
             checksum: Checksum::new(config.feature_count()),
             no_value: NoValue::default(),
-            compared: Compared { tables: groups.into_iter().map(rows_of).collect(), columns },
+            compared: Compared {
+                definition_change: None,
+                tables: groups.into_iter().map(rows_of).collect(),
+                columns,
+            },
         }
     }
 

@@ -67,6 +67,14 @@ pub trait StoreKind: Sync {
     /// As [`StoreKind::open`]; when the tables cannot be listed.
     fn survey(&self, store: &StoreConfig) -> Result<Vec<SurveyedTable>, StoreError>;
 
+    /// The schemas that have tables besides the one at `store`, sorted by name.
+    ///
+    /// # Errors
+    /// As [`StoreKind::survey`].
+    fn other_schemas(&self, _store: &StoreConfig) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// `url` without the passwords in it: what may be written into a file.
     ///
     /// # Errors

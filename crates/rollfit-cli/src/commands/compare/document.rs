@@ -16,6 +16,8 @@ pub(super) struct CompareLine {
     pub(super) partition: Partition,
     pub(super) verdict: &'static str,
     pub(super) cause: Option<String>,
+    /// What of the definition has changed since the features were stored; none where nothing has, or where it is not known.
+    pub(super) definition_change: Option<String>,
     pub(super) tables: Vec<TableLine>,
     #[serde(flatten)]
     pub(super) counts: Counts,
@@ -106,6 +108,7 @@ impl CompareLine {
             partition: partition.clone(),
             verdict: name,
             cause,
+            definition_change: compared.and_then(|compared| compared.definition_change.clone()),
             tables: compared.map(|compared| compared.tables.iter().map(table).collect()).unwrap_or_default(),
             counts: compared.map(|compared| Counts::from(&compared.total())).unwrap_or_default(),
             differences: compared.map(|compared| compared.differences(config)).unwrap_or_default(),

@@ -1,5 +1,7 @@
 //! A comparison for people: a line for each series and metric, and the first differences of each partition.
 
+use rollfit_job::verify::other_definition;
+
 use super::super::checks::{self, VerdictCauses};
 use super::document::{CompareDocument, CompareLine, FeatureLine, total};
 use crate::exit::Failure;
@@ -66,7 +68,8 @@ impl CompareDocument {
     }
 
     fn print_hints(&self) -> Result<(), Failure> {
-        if self.counts.outside > 0 && self.counts.outside == self.counts.one_sided {
+        let is_explained = self.partitions.iter().any(|line| line.definition_change.is_some());
+        if !is_explained && self.counts.outside > 0 && self.counts.outside == self.counts.one_sided {
             output::line(
                 "Every difference is a value on one side and NULL on the other: windows may have reached further back, or \
                  less far, than `boundary` in [run] allows.",
@@ -97,7 +100,8 @@ impl CompareDocument {
 impl CompareLine {
     fn causes(&self) -> VerdictCauses<'_> {
         let causes = if self.cause.is_some() { self.cause.as_slice() } else { &self.differences };
-        VerdictCauses { partition: &self.partition, verdict: self.verdict, causes }
+        let reason = self.definition_change.as_deref().map(other_definition);
+        VerdictCauses { partition: &self.partition, verdict: self.verdict, causes, reason }
     }
 }
 

@@ -156,6 +156,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
         columns: Vec::new(),
         key_column: None,
         key: None,
+        key_from_name: false,
         timezone: None,
         base_date: None,
         into: Some(places.store()),
