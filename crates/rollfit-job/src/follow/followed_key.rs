@@ -293,18 +293,20 @@ impl FollowedKey {
         let from_us = held.map_or(later_us, HeldRows::start_us);
         let is_counting = self.had_writers || now >= self.count_at;
         let count_from_us = held.filter(|_| is_counting).map(|held| held.span_us().start);
-        let series = context.job.config.series_of_key(&self.key);
-        let latest = context.job.source.latest(&series, LatestQuery { from_us, count_from_us })?;
+        let inputs = context.job.config.inputs_of_key(&self.key);
+        let latest = context.job.source.latest(&inputs, LatestQuery { from_us, count_from_us })?;
+        // Included columns have the rows of their series.
+        let of_series = &latest.rows[..context.job.config.series.len()];
         self.had_writers = latest.has_writers;
         let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
         self.look_at = if longest >= Some(LATEST_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
-        self.note_lasts(&latest.rows);
-        self.note_followed(context, &latest.rows, from_us);
+        self.note_lasts(of_series);
+        self.note_followed(context, of_series, from_us);
         if is_counting {
             self.count_at = now + COUNT_EVERY;
         }
         if latest.is_cut {
-            return Ok(self.note_cut(context, &latest.rows, now));
+            return Ok(self.note_cut(context, of_series, now));
         }
         let first = first.unwrap_or(self.open.len());
         if self.differs(&latest, first, from_us) || is_counting && self.differs_before(context, first)? {
@@ -312,8 +314,8 @@ impl FollowedKey {
             return Ok(true);
         }
         let needs_check = self.add(context, worker, &latest.rows, first, now)?;
-        self.note_lag(context, &latest.rows);
-        Ok(self.open_later(context, &latest.rows) || needs_check)
+        self.note_lag(context, of_series);
+        Ok(self.open_later(context, of_series) || needs_check)
     }
 
     /// Notes that there are more rows than one look gives. What is lost or pending cannot be told from the first ones only: the months are
@@ -352,11 +354,11 @@ impl FollowedKey {
     /// Whether a partition before the rows that are read again has another number of rows than it had.
     fn differs_before(&self, context: &FollowContext<'_>, first: usize) -> Result<bool, StoreError> {
         let config = context.job.config;
-        let series = config.series_of_key(&self.key);
+        let inputs = config.inputs_of_key(&self.key);
         for open in &self.open[..first] {
             let Some(known) = &open.known else { continue };
             let (period, span_us) = (open.partition.period, known.held().span_us());
-            let mut snapshot = context.job.source.snapshot(&series, period, config.lookback_rows())?;
+            let mut snapshot = context.job.source.snapshot(&inputs, period, config.lookback_rows())?;
             for (at, count) in known.held().counts(span_us.end).into_iter().enumerate() {
                 if snapshot.count(at, span_us.clone())? != count {
                     return Ok(true);
