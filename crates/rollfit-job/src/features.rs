@@ -193,8 +193,7 @@ impl FeatureEngine {
         let mut rest = self.fits.as_mut_slice();
         for series in &self.series[group.clone()] {
             let (fits, others) = rest.split_at_mut(series.fit_column_count() * rows.len());
-            let (numbers, included) =
-                fits.split_at_mut(fits.len() - series.included.len() * rows.len());
+            let (numbers, included) = fits.split_at_mut(fits.len() - series.included.len() * rows.len());
             series.write_fits(rows.len(), numbers);
             series.include(panel, rows.clone(), included);
             rest = others;

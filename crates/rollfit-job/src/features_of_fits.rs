@@ -59,7 +59,10 @@ impl<'a> StoredRows<'a> {
             let (fits, included) = fits.split_at(series.fit_number_columns().len());
             let (metrics, beside) = features.split_at_mut(features.len() - included.len() * rows);
             write_features(series, fits, rows, metrics);
-            beside.chunks_exact_mut(rows.max(1)).zip(included).for_each(|(to, from)| to.copy_from_slice(from));
+            beside
+                .chunks_exact_mut(rows.max(1))
+                .zip(included)
+                .for_each(|(to, from)| to.copy_from_slice(from));
             rest = others;
         }
         let first_column = count(&self.series[..group.start]);

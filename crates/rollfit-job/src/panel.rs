@@ -247,7 +247,10 @@ impl Joined {
             let is_same = rows.instants_us == self.instants_us;
             let column = if is_same { Some(rows.values) } else { values_at(&rows, &self.instants_us) };
             self.columns.push(column.ok_or_else(|| {
-                StoreError::new(Fault::Transient, format!("{partition}: the source changed while it was read"))
+                StoreError::new(
+                    Fault::Transient,
+                    format!("{partition}: the source changed while it was read"),
+                )
             })?);
         }
         Ok(())

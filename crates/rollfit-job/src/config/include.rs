@@ -67,7 +67,9 @@ pub(super) fn included_columns(series: &str, include: &[String]) -> Result<Vec<S
             0..=COLUMN_BYTES_MAX => Ok(name),
             bytes => Err(wrong(
                 &format!("{series}.{column}"),
-                &format!("its column `{name}` has {bytes} bytes; a column name has at most {COLUMN_BYTES_MAX}"),
+                &format!(
+                    "its column `{name}` has {bytes} bytes; a column name has at most {COLUMN_BYTES_MAX}"
+                ),
             )),
         }
     };
@@ -98,8 +100,7 @@ impl Series {
 
     /// The included columns of one key, each as a series of its own.
     pub fn included_of_key<'a>(&'a self, key: &'a str) -> Vec<SeriesOfKey<'a>> {
-        let of_column =
-            |value| SeriesOfKey { value, kind: SeriesKind::Included, ..self.of_key(key) };
+        let of_column = |value| SeriesOfKey { value, kind: SeriesKind::Included, ..self.of_key(key) };
         self.include.iter().map(|column| of_column(column.as_str())).collect()
     }
 

@@ -129,7 +129,8 @@ impl PostgresStore {
         let table = found.map_or_else(|| Err(self.missing(&asked)), |table| SeriesTable::new(table, &asked));
         let Some(table) = findings.found_out(table)? else { return Ok(source) };
         let included = series.included_of_key(of_key.key);
-        let included = found.iter().flat_map(|table| included.iter().map(|column| SeriesTable::new(table, column)));
+        let included =
+            found.iter().flat_map(|table| included.iter().map(|column| SeriesTable::new(table, column)));
         for column in included {
             findings.found_out(column)?;
         }
@@ -153,7 +154,8 @@ impl PostgresStore {
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
             WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = ANY ($3)";
-        let columns: Vec<&String> = [&series.time, &series.value].into_iter().chain(&series.include).collect();
+        let columns: Vec<&String> =
+            [&series.time, &series.value].into_iter().chain(&series.include).collect();
         let parameters: [SqlParameter<'_>; 3] =
             [(&self.schema, Type::TEXT), (&name, Type::TEXT), (&columns, Type::TEXT_ARRAY)];
         self.in_snapshot(|session| {

@@ -22,7 +22,8 @@ const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "
 pub(crate) fn check_columns(series: &[Series]) -> Result<(), StoreError> {
     for Series { name, columns, fit_columns, include, windows, metrics, .. } in series {
         if columns.len() >= COLUMNS_MAX {
-            let beside = if include.is_empty() { String::new() } else { format!(" + {} included", include.len()) };
+            let beside =
+                if include.is_empty() { String::new() } else { format!(" + {} included", include.len()) };
             return Err(StoreError::permanent(format!(
                 "[series.{name}]: {} windows x {} metrics{beside} = {} columns, but a table of PostgreSQL has at most \
                  {COLUMNS_MAX}, {TIME_COLUMN} included; use fewer windows, or name the `metrics`",
