@@ -295,7 +295,6 @@ impl FollowedKey {
         let count_from_us = held.filter(|_| is_counting).map(|held| held.span_us().start);
         let inputs = context.job.config.inputs_of_key(&self.key);
         let latest = context.job.source.latest(&inputs, LatestQuery { from_us, count_from_us })?;
-        // Included columns have the rows of their series.
         let of_series = &latest.rows[..context.job.config.series.len()];
         self.had_writers = latest.has_writers;
         let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
@@ -329,8 +328,7 @@ impl FollowedKey {
         self.open_later(context, latest) || is_due
     }
 
-    /// The first partition whose last rows are read again: the newest one of which something is known, and the ones before while it has
-    /// few rows.
+    /// The first partition whose last rows are read again: the newest known one, and those before while it has few rows.
     fn first_read_again(&self) -> Option<usize> {
         let mut first = None;
         for (at, open) in self.open.iter().enumerate().rev() {
@@ -387,8 +385,8 @@ impl FollowedKey {
 
     /// Opens the partitions that joined rows have come for. Returns whether there are any.
     fn open_later(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows]) -> bool {
-        let joined = join(latest.to_vec()).instants_us;
-        let later = joined.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
+        let later =
+            join(latest.to_vec()).instants_us.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
         let mut months: Vec<Month> = later.filter_map(|us| Month::of_instant_us(us).ok()).collect();
         months.dedup();
         self.open_months(context, months)
