@@ -142,8 +142,10 @@ mod tests {
     use super::*;
     use crate::config::tests::{assert_error, changed};
 
+    const SECTION: &str = "\n[features]\n";
+
     fn including(list: &str) -> Result<JobConfig, ConfigError> {
-        changed("[features]", &format!("[features]\ninclude = [{list}]"))
+        changed(SECTION, &format!("{SECTION}include = [{list}]\n"))
     }
 
     #[test]
@@ -165,10 +167,8 @@ mod tests {
 
     #[test]
     fn the_layout_of_fits_stores_them_too() {
-        let fits = changed("[features]", "[features]\ninclude = [\"idx.close\"]").unwrap();
-        assert!(fits.series[0].fit_columns.is_empty() && fits.series[0].fit_number_columns().is_empty());
         let text = crate::config::EXAMPLE
-            .replacen("[features]", "[features]\ninclude = [\"idx.close\"]", 1)
+            .replacen(SECTION, &format!("{SECTION}include = [\"idx.close\"]\n"), 1)
             .replacen("# layout = \"fits\"", "layout = \"fits\"", 1)
             .replacen("\"parquet:./fx\"", "\"postgres://host/fx\"", 1);
         let fits = JobConfig::parse(&text, []).unwrap();
@@ -199,11 +199,13 @@ mod tests {
 
     #[test]
     fn an_included_column_never_has_the_name_of_another() {
-        let text = crate::config::EXAMPLE.replacen(
-            "[features]",
-            "[features]\ncolumn = \"{metric}_{window}_{series}\"\ninclude = [\"idx.r2_w15\"]",
-            1,
-        );
+        let text = crate::config::EXAMPLE
+            .replacen(
+                "\ncolumn = \"{metric}_{series}_{window}\"",
+                "\ncolumn = \"{metric}_{window}_{series}\"",
+                1,
+            )
+            .replacen(SECTION, &format!("{SECTION}include = [\"idx.r2_w15\"]\n"), 1);
         assert_error(
             JobConfig::parse(&text, []),
             &["[features] include: \"idx.r2_w15\"", "`r2_w15_idx`", "`column`"],
