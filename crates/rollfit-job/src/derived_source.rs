@@ -134,7 +134,7 @@ impl SeriesOfKey<'_> {
 fn lookback_rows_of(series: &SeriesOfKey<'_>) -> usize {
     match series.kind {
         SeriesKind::Derived(Derivation { formula, .. }) => formula.lookback_rows(),
-        SeriesKind::Stored | SeriesKind::Closes { .. } => 0,
+        SeriesKind::Stored | SeriesKind::Closes { .. } | SeriesKind::Included => 0,
     }
 }
 
@@ -257,7 +257,7 @@ impl Source for DerivedSource {
                     let base = base_of(series, derivation, before.base)?;
                     derive(reaching_back(rows, query.from_us, derivation.formula), derivation.formula, base)
                 }
-                SeriesKind::Stored | SeriesKind::Closes { .. } => rows,
+                SeriesKind::Stored | SeriesKind::Closes { .. } | SeriesKind::Included => rows,
             });
         }
         Ok(derived)

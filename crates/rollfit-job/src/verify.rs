@@ -397,6 +397,8 @@ impl<'a> Comparison<'a> {
                     self.judge(metric, cells[row], bounds.as_ref(), column, stored.instants_us[row]);
                 }
             }
+            // Of included columns the bits were compared.
+            columns.by_ref().take(series.include.len()).for_each(drop);
         }
     }
 

@@ -51,18 +51,18 @@ pub(crate) struct SeriesTable {
 
 impl SeriesTable {
     pub(crate) fn new(table: &Table, series: &SeriesOfKey<'_>) -> Result<Self, StoreError> {
-        let column = |key: &str, name: &str| {
+        let column = |setting: &str, name: &str| {
             table.column(name).ok_or_else(|| {
                 StoreError::permanent(format!(
-                    "{} has no column {name}; {}correct `{key}` of series `{}` (its columns: {})",
+                    "{} has no column {name}; {}correct {setting} (its columns: {})",
                     table.name,
                     did_you_mean(name, table.columns.iter().map(|column| column.name.as_str())),
-                    series.name,
                     few(table.columns.iter().map(|column| column.name.as_str()))
                 ))
             })
         };
-        let (time, value) = (column("time", series.time)?, column("value", series.value)?);
+        let time = column(&format!("`time` of series `{}`", series.name), series.time)?;
+        let value = column(&series.value_setting(), series.value)?;
         let time_type = TimeType::from_oid(time.type_oid, -1)
             .ok_or_else(|| wrong_type(&table.name, time, "a timestamp, with or without time zone"))?;
         let (value, format) = read_as(value).ok_or_else(|| {

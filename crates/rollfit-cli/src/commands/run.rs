@@ -442,7 +442,11 @@ impl Summary {
 
     fn written_lines(&self) -> [String; 2] {
         let memory = self.peak_memory_bytes.map_or("unknown".to_owned(), format::bytes);
-        let NoValue { warmup, input, undefined, column } = self.no_value;
+        let NoValue { warmup, input, undefined, column, included } = self.no_value;
+        let included = match included {
+            0 => String::new(),
+            count => format!(", {} included", format::count(count)),
+        };
         [
             format!(
                 "{} rows, {} in {:.1} s on {}: {} rows/s, {}/s, {memory} of memory at most",
@@ -454,7 +458,7 @@ impl Summary {
                 format::bytes((self.bytes as f64 / self.seconds.max(1e-9)) as u64)
             ),
             format!(
-                "features without a value: {} warm-up, {} input, {} undefined, {} column; {} rows lost in the join",
+                "features without a value: {} warm-up, {} input, {} undefined, {} column{included}; {} rows lost in the join",
                 format::count(warmup),
                 format::count(input),
                 format::count(undefined),

@@ -34,6 +34,7 @@ mod import;
 mod import_certain;
 mod import_columns;
 mod import_inputs;
+mod include;
 mod init;
 mod job;
 mod jobs_that_cannot_be_meant;

@@ -35,6 +35,7 @@ mod harness_works;
 mod held;
 mod import;
 mod import_found;
+mod include;
 mod init;
 mod isolation;
 mod keys;

@@ -224,7 +224,7 @@ impl Source for ParquetStore {
 fn lookback_rows_of(series: &SeriesOfKey<'_>) -> usize {
     match series.kind {
         SeriesKind::Closes { lookback_rows } => lookback_rows,
-        SeriesKind::Stored | SeriesKind::Derived(_) => 0,
+        SeriesKind::Stored | SeriesKind::Derived(_) | SeriesKind::Included => 0,
     }
 }
 

@@ -193,7 +193,7 @@ impl TableFile {
     fn not_a_number(&self, column: &str, kind: &DataType) -> StoreError {
         let at = self.path.display();
         StoreError::permanent(format!(
-            "{at}: column `{column}` is {kind}, not a number; name another column with `value`"
+            "{at}: column `{column}` is {kind}, not a number; name another column with `value` or `include`"
         ))
     }
 

@@ -128,6 +128,12 @@ impl PostgresStore {
         let asked = series.of_key(of_key.key);
         let table = found.map_or_else(|| Err(self.missing(&asked)), |table| SeriesTable::new(table, &asked));
         let Some(table) = findings.found_out(table)? else { return Ok(source) };
+        let included = series.included_of_key(of_key.key);
+        let included =
+            found.iter().flat_map(|table| included.iter().map(|column| SeriesTable::new(table, column)));
+        for column in included {
+            findings.found_out(column)?;
+        }
         let has_right = rights.table(&name).is_some_and(|held| held.lacks(&["SELECT"]).is_empty());
         if !has_right && !self.may_read_columns(&name, series)? {
             together.lacking.add(of_key.key, vec!["SELECT"], table.name);
@@ -141,19 +147,17 @@ impl PostgresStore {
         Ok(source)
     }
 
-    /// Returns whether the role may read the two columns, even if not the whole table.
+    /// Returns whether the role may read the columns of a series, even if not the whole table.
     fn may_read_columns(&self, name: &str, series: &Series) -> Result<bool, StoreError> {
         const QUESTION: &str = "
             SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-            WHERE n.nspname = $1 AND c.relname = $2 AND a.attname IN ($3, $4)";
-        let parameters: [SqlParameter<'_>; 4] = [
-            (&self.schema, Type::TEXT),
-            (&name, Type::TEXT),
-            (&series.time, Type::TEXT),
-            (&series.value, Type::TEXT),
-        ];
+            WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = ANY ($3)";
+        let columns: Vec<&String> =
+            [&series.time, &series.value].into_iter().chain(&series.include).collect();
+        let parameters: [SqlParameter<'_>; 3] =
+            [(&self.schema, Type::TEXT), (&name, Type::TEXT), (&columns, Type::TEXT_ARRAY)];
         self.in_snapshot(|session| {
             let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
             Ok(first_value::<Option<bool>>(&rows)?.flatten().unwrap_or(false))

@@ -56,7 +56,7 @@ impl PostgresStore {
         let asked = |(series, table): (&SeriesOfKey<'_>, Result<SeriesTable, StoreError>)| {
             let lookback_rows = match series.kind {
                 SeriesKind::Closes { lookback_rows } => lookback_rows,
-                SeriesKind::Stored | SeriesKind::Derived(_) => 0,
+                SeriesKind::Stored | SeriesKind::Derived(_) | SeriesKind::Included => 0,
             };
             Ok(AskedSeries { table: table?, lookback_rows, base: base_sql(series)? })
         };

@@ -40,8 +40,9 @@ pub(super) struct TableLine {
 pub(super) struct FeatureLine {
     pub(super) feature: String,
     pub(super) series: String,
-    pub(super) metric: &'static str,
-    pub(super) window: String,
+    /// None for an included column, which has no window either.
+    pub(super) metric: Option<&'static str>,
+    pub(super) window: Option<String>,
     #[serde(flatten)]
     pub(super) counts: Counts,
     pub(super) worst: Option<Worst>,
@@ -137,26 +138,22 @@ fn features(
 ) -> Vec<FeatureLine> {
     let compared: Vec<(&Partition, &Compared)> =
         partitions.iter().zip(outcomes).filter_map(|(at, outcome)| Some((at, outcome.checked()?))).collect();
-    let mut names = config.feature_names();
-    let mut features = Vec::new();
-    for series in &config.series {
-        for window in &series.windows {
-            for metric in &series.metrics {
-                let at = features.len();
-                let tallies =
-                    compared.iter().map(|(partition, compared)| (*partition, &compared.columns[at]));
-                features.push(FeatureLine {
-                    feature: names.next().unwrap_or_default().to_owned(),
-                    series: series.name.clone(),
-                    metric: metric.name(),
-                    window: window.label.clone(),
-                    counts: total(tallies.clone().map(|(_, tally)| Counts::from(tally))),
-                    worst: worst(tallies.filter_map(Worst::from_tally)),
-                });
-            }
+    let line = |(at, (series, place)): (usize, (&Series, usize))| {
+        let tallies = compared.iter().map(|(partition, compared)| (*partition, &compared.columns[at]));
+        let metrics = series.metrics.len();
+        let window = series.windows.get(place / metrics);
+        FeatureLine {
+            feature: series.columns[place].clone(),
+            series: series.name.clone(),
+            metric: window.map(|_| series.metrics[place % metrics].name()),
+            window: window.map(|window| window.label.clone()),
+            counts: total(tallies.clone().map(|(_, tally)| Counts::from(tally))),
+            worst: worst(tallies.filter_map(Worst::from_tally)),
         }
-    }
-    features
+    };
+    let series = config.series.iter();
+    let columns = series.flat_map(|series| (0..series.columns.len()).map(move |place| (series, place)));
+    columns.enumerate().map(line).collect()
 }
 
 pub(super) fn total(counts: impl Iterator<Item = Counts>) -> Counts {

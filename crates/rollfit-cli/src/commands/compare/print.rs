@@ -38,7 +38,7 @@ impl CompareDocument {
         let mut rows: Vec<Vec<String>> = Vec::new();
         let mut shown: Vec<(&str, &str)> = Vec::new();
         for feature in self.features.iter().filter(|feature| feature.counts.differing() > 0) {
-            let name = (feature.series.as_str(), feature.metric);
+            let name = (feature.series.as_str(), feature.row_name());
             if !shown.contains(&name) {
                 shown.push(name);
                 rows.push(self.row(name));
@@ -53,8 +53,9 @@ impl CompareDocument {
     }
 
     fn row(&self, (series, metric): (&str, &str)) -> Vec<String> {
-        let windows =
-            || self.features.iter().filter(|feature| feature.series == series && feature.metric == metric);
+        let windows = || {
+            self.features.iter().filter(|feature| feature.series == series && feature.row_name() == metric)
+        };
         let counts = total(windows().map(|feature| feature.counts.clone()));
         let distance =
             |feature: &FeatureLine| feature.worst.as_ref().map_or(0.0, |worst| worst.cell.distance);
@@ -106,6 +107,11 @@ impl CompareLine {
 }
 
 impl FeatureLine {
+    /// The metric, or an included column.
+    fn row_name(&self) -> &str {
+        self.metric.unwrap_or(&self.feature)
+    }
+
     /// How bad the worst cell is, and where.
     fn worst_case(&self) -> [String; 2] {
         let Some(worst) = &self.worst else { return ["0".to_owned(), String::new()] };
@@ -114,7 +120,8 @@ impl FeatureLine {
             Some(distance) if distance < 1000.0 => format!("{distance:.3}"),
             Some(distance) => format!("{distance:.1e}"),
         };
-        let place = format!("{}, {} {}", self.window, worst.partition.key, worst.instant);
+        let window = self.window.as_ref().map(|window| format!("{window}, ")).unwrap_or_default();
+        let place = format!("{window}{} {}", worst.partition.key, worst.instant);
         [distance, place]
     }
 }
