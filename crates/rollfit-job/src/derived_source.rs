@@ -111,7 +111,9 @@ fn distinct<'a>(series: &[SeriesOfKey<'a>]) -> (Vec<SeriesOfKey<'a>>, Vec<usize>
             distinct.push(wanted);
             continue;
         };
-        let at = *closes.entry((wanted.table.clone(), wanted.time, wanted.value)).or_insert(distinct.len());
+        let at = *closes
+            .entry((wanted.table.clone(), wanted.key_column, wanted.time, wanted.value))
+            .or_insert(distinct.len());
         places.push(at);
         match distinct.get_mut(at) {
             Some(known) => known.look_back(lookback_rows),
