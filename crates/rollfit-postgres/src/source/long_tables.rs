@@ -101,8 +101,10 @@ fn keys_from(
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut keys = BTreeSet::new();
     for row in rows {
-        match (row.get::<_, Option<String>>(0)?, row.get::<_, i64>(1)?) {
-            (Some(key), _) => drop(keys.insert(key)),
+        match (row.get(0)?, row.get::<_, i64>(1)?) {
+            (Some(key), _) => {
+                keys.insert(key);
+            }
             (None, 0) => {}
             (None, 1) => {
                 warn_once(format!("{table}: {key_column} is NULL in 1 row, which belongs to no key"));
