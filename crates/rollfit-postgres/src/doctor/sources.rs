@@ -249,11 +249,12 @@ fn span_us(months: &[Month]) -> Range<i64> {
 
 impl Counted {
     fn report(self, table: &SeriesTable, findings: &mut Findings) -> Vec<MonthRows> {
-        let name = &table.name;
         if self.infinite > 0 {
             findings.problem_once(Problem::new(format!(
-                "{name}: {} is infinite in {} rows; instants must be finite",
-                table.time, self.infinite
+                "{}: {} is infinite in {} rows; instants must be finite",
+                table.place(),
+                table.time,
+                self.infinite
             )));
         }
         self.months
