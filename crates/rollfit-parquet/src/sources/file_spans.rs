@@ -1,7 +1,7 @@
 //! [`FileSpans`]: what is known of a file of a table that need not be open: which file it is, its footer, and the
 //! instants of its row groups.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
 use std::io;
 use std::ops::Range;
@@ -114,6 +114,8 @@ pub(crate) struct Contents {
     pub(crate) checking: Mutex<()>,
     /// The instants of each row group, for each time column read so far.
     pub(crate) spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
+    /// Key columns whose rows all have a key, each with that.
+    pub(crate) agreed_keys: Mutex<HashSet<(String, String)>>,
 }
 
 impl Contents {
