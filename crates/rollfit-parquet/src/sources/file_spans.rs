@@ -119,6 +119,11 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// Whether the file has a column of this name.
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        self.metadata.schema().fields().iter().any(|field| field.name() == name)
+    }
+
     /// What the footer says under `key`.
     pub(crate) fn metadata_value(&self, key: &str) -> Option<String> {
         let entries = self.metadata.metadata().file_metadata().key_value_metadata()?;

@@ -35,11 +35,11 @@ impl ParquetStore {
             known.insert(table, stamp);
             Ok(SeriesHead { last_us: None, stamp })
         };
-        let table_of = |series| {
-            let SeriesOfKey { table, key, key_column, .. }: &SeriesOfKey<'_> = series;
-            (table.as_str(), key_column.map(|_| *key))
-        };
-        Ok(series.iter().map(|series| head(series, table_of(series))).collect())
+        // The files of a long table are not the same for all keys.
+        let heads = series
+            .iter()
+            .map(|series| head(series, (series.table.as_str(), series.key_column.map(|_| series.key))));
+        Ok(heads.collect())
     }
 
     /// Checks that files of many keys, which are read anew when one of them changes, are small.

@@ -54,13 +54,13 @@ impl KeyTree {
         self.listed.push((dir.to_owned(), modified));
         for entry in entries(dir)? {
             match entry {
-                Entry::File(path) => self.mixed.push(path),
-                Entry::Dir(path, HiveDir { column, value }) if column == key_column => match value {
+                TreeEntry::File(path) => self.mixed.push(path),
+                TreeEntry::Dir(path, HiveDir { column, value }) if column == key_column => match value {
                     Some(key) => self.dirs.entry(key).or_default().push(path),
                     None => self.null_dirs += 1,
                 },
-                Entry::Dir(path, _) if depth < DEPTH_MAX => self.visit(&path, key_column, depth + 1)?,
-                Entry::Dir(..) => {}
+                TreeEntry::Dir(path, _) if depth < DEPTH_MAX => self.visit(&path, key_column, depth + 1)?,
+                TreeEntry::Dir(..) => {}
             }
         }
         Ok(())
@@ -86,36 +86,36 @@ impl KeyTree {
 fn add_files(dir: &Path, key_column: &str, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), StoreError> {
     for entry in entries(dir)? {
         match entry {
-            Entry::File(path) => files.push(path),
-            Entry::Dir(path, HiveDir { column, .. }) if column == key_column => {
+            TreeEntry::File(path) => files.push(path),
+            TreeEntry::Dir(path, HiveDir { column, .. }) if column == key_column => {
                 return Err(StoreError::permanent(format!(
                     "{}: `{key_column}=` is twice in the path of this directory; move its files where the key is said once",
                     path.display()
                 )));
             }
-            Entry::Dir(path, _) if depth < DEPTH_MAX => add_files(&path, key_column, depth + 1, files)?,
-            Entry::Dir(..) => {}
+            TreeEntry::Dir(path, _) if depth < DEPTH_MAX => add_files(&path, key_column, depth + 1, files)?,
+            TreeEntry::Dir(..) => {}
         }
     }
     Ok(())
 }
 
 /// What is read of a directory.
-enum Entry {
+enum TreeEntry {
     File(PathBuf),
     Dir(PathBuf, HiveDir),
 }
 
 /// The files and Hive directories in a directory. Links to directories are not followed.
-fn entries(dir: &Path) -> Result<Vec<Entry>, StoreError> {
+fn entries(dir: &Path) -> Result<Vec<TreeEntry>, StoreError> {
     let names = dir_names(dir).map_err(|error| file_error("list", dir, error))?;
     let entry = |name: std::ffi::OsString| {
         let path = dir.join(&name);
         let name = name.to_str()?;
         let is_dir = || std::fs::symlink_metadata(&path).is_ok_and(|status| status.is_dir());
         match HiveDir::parse(name) {
-            Some(hive) if is_dir() => Some(Entry::Dir(path, hive)),
-            _ if is_read(name) => Some(Entry::File(path)),
+            Some(hive) if is_dir() => Some(TreeEntry::Dir(path, hive)),
+            _ if is_read(name) => Some(TreeEntry::File(path)),
             _ => None,
         }
     };

@@ -71,11 +71,8 @@ impl TableFile {
         })
     }
 
-    /// Checks that a file in the directory of a key says the same key in each of its rows, if it has a key column.
+    /// Checks that a file in the directory of a key says the same key in each of its rows.
     pub(super) fn check_agrees(&self, key_column: &str, key: &str) -> Result<(), StoreError> {
-        if !self.columns().any(|(name, _)| name == key_column) {
-            return Ok(());
-        }
         self.check_key_type(key_column)?;
         let groups = self.contents.metadata.metadata().num_row_groups();
         (0..groups).try_for_each(|group| {

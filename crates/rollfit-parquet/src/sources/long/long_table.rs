@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use rollfit_job::config::Series;
 use rollfit_job::few::few;
@@ -15,7 +16,7 @@ use rollfit_job::warn_once::warn_once;
 use crate::fault::file_error;
 use crate::sources::file_spans::{FileIdentity, FileSpans};
 use crate::sources::long::key_tree::KeyTree;
-use crate::sources::long::split::{Split, SplitColumns, again};
+use crate::sources::long::split::{FAULT_KEPT, Split, SplitColumns, again};
 use crate::sources::long::split_rows::SplitKey;
 use crate::sources::table_index::TableIndex;
 
@@ -86,6 +87,18 @@ pub(crate) struct LongTable {
 struct KnownSplit {
     files: Vec<(PathBuf, FileIdentity)>,
     found: Result<Arc<Split>, StoreError>,
+    at: Instant,
+}
+
+impl KnownSplit {
+    fn new(files: Vec<(PathBuf, FileIdentity)>, found: Result<Arc<Split>, StoreError>) -> Self {
+        Self { files, found, at: Instant::now() }
+    }
+
+    /// Whether it is still what these files give.
+    fn is_of(&self, files: &[(PathBuf, FileIdentity)]) -> bool {
+        self.files == files && (self.found.is_ok() || self.at.elapsed() < FAULT_KEPT)
+    }
 }
 
 impl LongTable {
@@ -154,7 +167,7 @@ impl LongTable {
         let SplitColumns { key: key_column, time, .. } = &*self.columns;
         let file = self.index.spans(path, time)?;
         let agreed = (key_column.clone(), key.to_owned());
-        if !lock(&file.contents.agreed_keys).contains(&agreed) {
+        if file.contents.has_column(key_column) && !lock(&file.contents.agreed_keys).contains(&agreed) {
             self.index.reopen(&file, time)?.check_agrees(key_column, key)?;
             lock(&file.contents.agreed_keys).insert(agreed);
         }
@@ -181,7 +194,7 @@ impl LongTable {
         let mut known = lock(&self.split);
         let files = tree.mixed.iter().map(|path| Ok((path.clone(), identity(path)?)));
         let files = files.collect::<Result<Vec<_>, StoreError>>()?;
-        if let Some(known) = known.as_ref().filter(|known| known.files == files) {
+        if let Some(known) = known.as_ref().filter(|known| known.is_of(&files)) {
             return known.found.as_ref().map(|split| Some(split.clone())).map_err(again);
         }
         // Before another copy is made, the old one is given up.
@@ -192,13 +205,13 @@ impl LongTable {
         };
         match found.map(Arc::new) {
             Ok(split) if is_of_these(&split) => {
-                *known = Some(KnownSplit { files, found: Ok(split.clone()) });
+                *known = Some(KnownSplit::new(files, Ok(split.clone())));
                 Ok(Some(split))
             }
             Ok(split) => Ok(Some(split)),
             Err(error) => {
                 if error.fault() == Fault::Permanent {
-                    *known = Some(KnownSplit { files, found: Err(again(&error)) });
+                    *known = Some(KnownSplit::new(files, Err(again(&error))));
                 }
                 Err(error)
             }

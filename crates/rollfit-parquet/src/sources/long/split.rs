@@ -27,8 +27,8 @@ use crate::sources::table_index::TableIndex;
 const BUFFER_ROWS: usize = 1 << 20;
 /// The largest copy that is kept in memory.
 const MEMORY_BYTES_MAX: u64 = 64 << 20;
-/// How long a copy that failed is not tried again.
-const FAULT_KEPT: Duration = Duration::from_secs(60);
+/// How long what failed is not tried again.
+pub(super) const FAULT_KEPT: Duration = Duration::from_secs(60);
 
 /// Which columns a copy has, and where it is made.
 pub(super) struct SplitColumns {
@@ -93,7 +93,7 @@ impl Split {
             files.push(file.file_spans());
         }
         warn_of_nulls(&columns, builder.null_rows, &nulls);
-        let keys = builder.finish(|file| &paths[file]);
+        let keys = builder.finish(|file| paths[file].as_path());
         Ok(Self { columns, index, files, groups, keys, copy: Mutex::default() })
     }
 
