@@ -52,7 +52,9 @@ impl FoundKeys {
     }
 
     fn new(places: &KeyPlaces<'_>) -> Self {
-        let Some(first) = places.series.iter().find(|series| series.tells_keys()) else { return Self::default() };
+        let Some(first) = places.series.iter().find(|series| series.tells_keys()) else {
+            return Self::default();
+        };
         let mut keys = places.keys_of(first);
         keys.retain(|key| check_key(key).is_ok() && places.lacking(key).is_none());
         let passed_over = places.passed_over_tables(&keys).chain(places.passed_over_keys(&keys)).collect();
