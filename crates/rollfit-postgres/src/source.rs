@@ -237,7 +237,7 @@ impl PostgresStore {
         series: &SeriesOfKey<'_>,
         answer: impl FnOnce(&mut Session, &SeriesTable) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.note_indexes(std::slice::from_ref(series))?;
+        self.look_at_long_tables(std::slice::from_ref(series))?;
         self.in_snapshot(|session| {
             let tables = self.series_tables(session, std::slice::from_ref(series))?;
             answer(session, &tables[0])
@@ -290,7 +290,7 @@ impl Source for PostgresStore {
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
         series.iter().try_for_each(SeriesOfKey::check_stored)?;
-        self.note_indexes(series)?;
+        self.look_at_long_tables(series)?;
         let mut session = self.snapshot_session()?;
         match self.open_tables(&mut session, series) {
             Ok((tables, bases)) => {

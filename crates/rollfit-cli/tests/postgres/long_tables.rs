@@ -202,7 +202,7 @@ fn each_type_of_key_column_gives_the_rows_of_the_key() {
         let long = workload.open_long(&[]);
         assert_eq!(["1", "2", "3"].map(|key| long.said_of(key)).to_vec(), wanted, "{key_type}");
         assert_eq!(long.keys(), ["1", "2", "3"]);
-        assert_eq!(long.store.months(&long.config.series[0].of_key("99999")).unwrap(), None);
+        assert!(long.refused("99999").contains("no row of key `99999`"), "{key_type}");
         sql("drop table bars");
     }
 }
@@ -233,7 +233,7 @@ fn keys_of_any_letters_are_told_apart_and_rows_of_none_are_said() {
     workload.read_idx_from_bars();
     workload.read_bqx_from_bars();
     workload.replace_in_configuration(&format!("{:?}", THREE.keys), "\"all\"");
-    let null = format!("public.bars: symbol is NULL in {} rows, which belong to no key", 59 * 48);
+    let null = format!("public.bars: column `symbol` is NULL in {} rows, which belong to no key", 59 * 48);
     let plan = workload.run(&["plan"]).exits(0).says(&[&null, "6 missing", "7 keys"]);
     assert_eq!(times(&plan, "is NULL"), 1, "{plan}");
     workload.database.sql("drop index bars_symbol_ts_idx");
@@ -272,7 +272,12 @@ fn a_column_that_cannot_tell_keys_apart_is_refused_with_what_to_do() {
             &["collation of key column any_case"],
         );
     }
+    let misspelled = "public.bars has no row of key `usdjyp` in column `symbol`; did you mean `usdjpy`? its keys are eurusd, usdjpy";
+    says(with("symbol").refused("usdjyp"), &[misspelled]);
     workload.read_idx_from_bars();
+    workload.database.sql("create view bqx_usdjyp as select * from bqx_usdjpy");
+    workload.replace_in_configuration("\"usdjpy\"]", "\"usdjyp\"]");
+    workload.run(&["run"]).exits(1).says(&[misspelled, "1 written"]);
     workload.replace_in_configuration("key_column = \"symbol\"", "key_column = \"sybol\"");
     workload.run(&["run"]).exits(1).says(&["has no column sybol", "correct `key_column` of series `idx`"]);
     workload.doctor_says(1).says(&["has no column sybol"]);
