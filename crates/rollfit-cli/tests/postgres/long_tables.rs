@@ -152,7 +152,6 @@ fn a_long_table_gives_the_features_and_receipts_of_a_table_a_key() {
     // Beside a table a key.
     workload.read_idx_from_bars();
     assert_eq!(workload.written_and_done(), (0, 6));
-    workload.run(&["verify", "--quiet"]).exits(0);
     workload.read_bqx_from_bars();
     assert_eq!(workload.written_and_done(), (0, 6));
     // Alone, begun with one key.
@@ -168,7 +167,6 @@ fn a_long_table_gives_the_features_and_receipts_of_a_table_a_key() {
     workload.database.sql("update bars set ret = -ret where symbol = 'gbpusd' and ts >= '2017-02-01Z'");
     assert_eq!(workload.written_and_done(), (1, 5));
     workload.run(&["verify", "--quiet"]).exits(0);
-    workload.run(&["check"]).exits(0);
     workload.doctor_says(0).says(&["public.bars (gbpusd)", "A run can start."]);
 }
 
