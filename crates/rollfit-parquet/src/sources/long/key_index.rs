@@ -8,7 +8,6 @@ use std::sync::Arc;
 use arrow_array::{Array, StringArray};
 use rollfit_job::foreign;
 use rollfit_job::month::{Month, display_instant};
-use rollfit_job::store::StoreError;
 
 /// The most different keys, and months of all keys, that are remembered.
 const KEYS_MAX: usize = 500_000;

@@ -1,6 +1,6 @@
 //! Rows of files with a key column.
 
-use arrow_array::{Array, StringArray};
+use arrow_array::StringArray;
 use arrow_schema::DataType;
 use parquet::file::statistics::Statistics;
 use rollfit_files::damaged::contain_panics;
