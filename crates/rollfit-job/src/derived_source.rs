@@ -111,7 +111,10 @@ fn distinct<'a>(series: &[SeriesOfKey<'a>]) -> (Vec<SeriesOfKey<'a>>, Vec<usize>
             distinct.push(wanted);
             continue;
         };
-        let at = *closes.entry((wanted.table.clone(), wanted.time, wanted.value)).or_insert(distinct.len());
+        // Heads are asked of all keys at once: in a table of several keys each has closes of its own.
+        let of_key = wanted.key_column.map(|column| (column, wanted.key));
+        let column = (wanted.table.clone(), of_key, wanted.time, wanted.value);
+        let at = *closes.entry(column).or_insert(distinct.len());
         places.push(at);
         match distinct.get_mut(at) {
             Some(known) => known.look_back(lookback_rows),

@@ -113,7 +113,11 @@ pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) 
 }
 
 fn table(series: &Series, partition: &Partition) -> String {
-    format!("`{}`", series.table.for_key(&partition.key))
+    let table = series.table.for_key(&partition.key);
+    match &series.key_column {
+        Some(column) => format!("`{table}` with {column} = {}", partition.key),
+        None => format!("`{table}`"),
+    }
 }
 
 /// The source tables of a partition.

@@ -162,7 +162,8 @@ impl Planner<'_> {
         let patterns = || {
             let all = || series.iter().chain(&stored);
             let outputs = all().flat_map(|series| series.features.iter().chain(&series.parent));
-            all().map(|series| &series.table).chain(outputs)
+            // A table that serves all keys is no key's alone: beside a selected output it is found there.
+            all().map(|series| &series.table).filter(|table| table.has_key()).chain(outputs)
         };
         let behind: Vec<KeyBehind> =
             names.iter().flat_map(|name| patterns().map(move |pattern| pattern.key_behind(name))).collect();
@@ -289,8 +290,11 @@ fn names_of(series: &[Series], partition: &Partition) -> Vec<String> {
 }
 
 fn nothing_to_find(series: &[Series]) -> String {
-    let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>();
-    let tables = few_and(&tables);
+    let table = |series: &Series| match &series.key_column {
+        Some(column) => format!("`{}` (column {column})", series.table),
+        None => format!("`{}`", series.table),
+    };
+    let tables = few_and(&series.iter().map(table).collect::<Vec<_>>());
     format!("the store has no key with tables {tables}; import some bars first")
 }
 

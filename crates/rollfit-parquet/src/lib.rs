@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/sources/TABLE/*.parquet                                  any file with the named columns
+//! DIR/sources/TABLE/COLUMN=KEY/*.parquet                       of a long table, files of one key
 //! DIR/features[.NAME]/key=K/month=YYYY-MM/part.parquet         one file a partition, the receipt in its footer
 //! ```
 
@@ -34,6 +35,7 @@ use crate::features::durable_dirs::DurableDirs;
 use crate::features::job_dir::job_dir_name;
 use crate::features::receipt_reader::ReceiptReader;
 use crate::lock_note::LockNote;
+use crate::sources::long::LongTables;
 use crate::sources::sources_reader::SourcesReader;
 use crate::sources::table_index::TableIndex;
 
@@ -60,6 +62,7 @@ pub struct ParquetStore {
     buffers: Arc<BufferPool>,
     files: Arc<dyn FileSystem>,
     index: Arc<TableIndex>,
+    long: LongTables,
     reader: SourcesReader,
     receipts: ReceiptReader,
     /// What its locks say of who holds them.
@@ -101,6 +104,7 @@ impl ParquetStore {
             direct: (config.sink.direct_io == DirectIo::Auto).then(direct),
             durable_dirs: DurableDirs::default(),
             index: Arc::new(TableIndex::new(files.clone())),
+            long: LongTables::default(),
             reader: SourcesReader::new(sources_dir.clone(), files.clone()),
             sources_dir,
             features_dir,

@@ -43,6 +43,7 @@ mod keys;
 mod last_signal;
 mod limits;
 mod log;
+mod long_tables;
 mod many_runners;
 mod memory;
 mod metric_macros;

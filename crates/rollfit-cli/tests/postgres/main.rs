@@ -42,6 +42,7 @@ mod keys;
 mod kill;
 mod limits;
 mod live;
+mod long_tables;
 mod looks;
 mod many_runners;
 mod metric_functions;

@@ -19,8 +19,8 @@ use crate::copy::instant::TimeType;
 /// The most tables that are looked at: a schema of a job has a table of features for each partition.
 const TABLES_MAX: usize = 20_000;
 
-/// The tables of a schema with their columns. Left out are those that rollfit keeps for itself, and partitions of tables, unless the
-/// partitioned table holds rows of one time twice, as one that is partitioned by a list of keys does: then it is that one.
+/// The tables of a schema with their columns. Left out are those that rollfit keeps for itself, and partitions of tables: a table that is
+/// partitioned by a list of keys has the rows of all of them.
 const TABLES: &str = "
     SELECT c.relname::text, has_table_privilege(c.oid, 'SELECT'),
            array_agg(a.attname::text ORDER BY a.attnum), array_agg(a.atttypid ORDER BY a.attnum),
@@ -29,11 +29,8 @@ const TABLES: &str = "
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-    LEFT JOIN pg_catalog.pg_partitioned_table own ON own.partrelid = c.oid
-    LEFT JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid AND c.relispartition
-    LEFT JOIN pg_catalog.pg_partitioned_table parent ON parent.partrelid = i.inhparent
     WHERE n.nspname = $1 AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT starts_with(c.relname, 'rollfit_')
-        AND own.partstrat IS DISTINCT FROM 'l' AND (NOT c.relispartition OR parent.partstrat = 'l')
+        AND NOT c.relispartition
     GROUP BY c.oid, c.relname ORDER BY c.relname LIMIT $2";
 
 const SETTINGS: TransactionSettings = TransactionSettings {
