@@ -64,7 +64,7 @@ fn write_long(path: &Path, rows: &[LongRow], group_rows: usize, has_key: bool) {
         columns.into_iter().map(|(name, column)| (name, column, name == "symbol")),
     )
     .unwrap();
-    let properties = WriterProperties::builder().set_max_row_group_size(group_rows).build();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(group_rows)).build();
     let mut writer =
         ArrowWriter::try_new(File::create(path).unwrap(), batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();

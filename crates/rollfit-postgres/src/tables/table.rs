@@ -85,11 +85,7 @@ impl Table {
     ///
     /// # Errors
     /// When there is none, with the one that may be meant.
-    pub(crate) fn needed_column(
-        &self,
-        setting: &str,
-        name: &str,
-    ) -> Result<&Column, StoreError> {
+    pub(crate) fn needed_column(&self, setting: &str, name: &str) -> Result<&Column, StoreError> {
         let names = || self.columns.iter().map(|column| column.name.as_str());
         self.column(name).ok_or_else(|| {
             StoreError::permanent(format!(
