@@ -16,6 +16,7 @@ mod exposition;
 mod follow;
 mod format;
 mod given_shard;
+mod job_arguments;
 mod join_loss;
 mod live;
 mod logging;

@@ -21,6 +21,7 @@ use super::before_work::{other_configuration, tell_before_work};
 use super::follow;
 use super::help_summary::HelpSummary;
 use super::new_definition::NewDefinition;
+use super::next_step;
 use super::remaining::Remaining;
 use super::undone::UndonePartition;
 use super::unfilled;
@@ -68,6 +69,7 @@ pub(super) fn run_partitions(
     let open = OpenJob::new(&arguments.select, given)?;
     let (summary, reporters) = run_open(global, arguments, &open, &StopSignal::default())?;
     reporters.finish(summary.interrupted);
+    next_step::tell(arguments, &open, &summary);
     Ok(summary)
 }
 
@@ -341,6 +343,11 @@ impl Summary {
     /// Whether it skipped the partition of this name.
     pub(super) fn has_skipped(&self, partition: &str) -> bool {
         self.skipped.iter().any(|problem| problem.partition.to_string() == partition)
+    }
+
+    /// Whether it skipped partitions in this state.
+    pub(super) fn has_skipped_in(&self, state: State) -> bool {
+        self.skipped.iter().any(|problem| problem.state == state.name())
     }
 
     /// The partitions that were not done.
