@@ -5,6 +5,7 @@ use std::fs;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 
 use crate::sandbox::{Answer, Sandbox};
+use crate::selecting::on_a_terminal;
 use crate::tree::Tree;
 
 const NEXT: &str = "fx/features.next";
@@ -183,4 +184,16 @@ fn a_name_that_is_typed_comes_before_those_of_variables_and_configuration() {
         .run(&["switch", "next"])
         .exits(0)
         .says(&["fx/features.live has the new features now, fx/features.next"]);
+}
+
+#[test]
+fn on_a_terminal_it_asks() {
+    let sandbox = both();
+    let old = Tree::read(&sandbox.path("fx/features"));
+    let question = "Exchange fx/features and fx/features.next, so that readers see 2 new partitions? [y/N]";
+    let Some(answer) = on_a_terminal(&sandbox, "switch next", "n\n") else { return };
+    answer.exits(1).says(&[question, "nothing was exchanged"]);
+    old.is_untouched(&sandbox.path("fx/features"));
+    on_a_terminal(&sandbox, "switch next", "y\n").unwrap().exits(0).says(&["switched: fx/features"]);
+    old.is_untouched(&sandbox.path(NEXT));
 }

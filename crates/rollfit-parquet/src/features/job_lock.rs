@@ -17,7 +17,7 @@ use crate::ParquetStore;
 use crate::fault::file_error;
 use crate::file_system::open_dir;
 use crate::lock::is_at;
-use crate::sources::sources_lock::{PAUSE, stuck_lock};
+use crate::sources::sources_lock::{PAUSE, SILENT_WAIT, stuck_lock};
 
 /// The directory of a job, or of the store that it will be in, while somebody writes features there.
 pub(crate) struct JobLock {
@@ -28,28 +28,39 @@ pub(crate) struct JobLock {
 impl ParquetStore {
     /// Keeps the job from being exchanged with another as long as this store is open. Waits for an exchange that is going on.
     pub(crate) fn lock_job(&mut self) -> Result<(), StoreError> {
-        let (started, patience) = (Instant::now(), self.files.lock_patience());
+        let (started, patience, mut was_told) = (Instant::now(), self.files.lock_patience(), false);
         self.job_lock = loop {
-            let (path, job_dir) = match open_dir(&self.features_dir, OFlags::NOFOLLOW) {
-                Ok(dir) => (&self.features_dir, Some(dir)),
-                Err(error) if error.kind() == ErrorKind::NotFound => (&self.dir, None),
-                // Who claims a partition there says why.
-                Err(_) => return Ok(()),
-            };
-            let is_of_job = job_dir.is_some();
-            let dir = job_dir.map_or_else(|| open_dir(path, OFlags::empty()), Ok);
-            let dir = dir.map_err(|error| file_error("open", path, error))?;
-            match dir.try_lock_shared() {
+            let Some(lock) = self.open_job_dir()? else { return Ok(()) };
+            let path = if lock.is_of_job { &self.features_dir } else { &self.dir };
+            match lock.dir.try_lock_shared() {
+                // Exchanged before it was locked.
+                Ok(()) if lock.is_of_job && !is_at(&lock.dir, path) => {}
+                Ok(()) | Err(TryLockError::Error(_)) => break Some(lock),
                 Err(TryLockError::WouldBlock) if started.elapsed() > patience => {
                     return Err(stuck_lock(path, patience));
                 }
-                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
-                // Exchanged before it was locked.
-                Ok(()) if is_of_job && !is_at(&dir, path) => {}
-                Ok(()) | Err(TryLockError::Error(_)) => break Some(JobLock { dir, is_of_job }),
+                Err(TryLockError::WouldBlock) => {
+                    if started.elapsed() > SILENT_WAIT && !std::mem::replace(&mut was_told, true) {
+                        tracing::warn!("waiting for another process that has locked {}", path.display());
+                    }
+                    std::thread::sleep(PAUSE);
+                }
             }
         };
         Ok(())
+    }
+
+    /// The directory of the job, or that of the store where there is none yet; neither where somebody who claims a partition says why.
+    fn open_job_dir(&self) -> Result<Option<JobLock>, StoreError> {
+        match open_dir(&self.features_dir, OFlags::NOFOLLOW) {
+            Ok(dir) => Ok(Some(JobLock { dir, is_of_job: true })),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let dir = open_dir(&self.dir, OFlags::empty());
+                let dir = dir.map_err(|error| file_error("open", &self.dir, error))?;
+                Ok(Some(JobLock { dir, is_of_job: false }))
+            }
+            Err(_) => Ok(None),
+        }
     }
 
     /// Checks that the features are where they were when the store was opened: what was decided since is about those.
@@ -63,6 +74,13 @@ impl ParquetStore {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Drop for JobLock {
+    fn drop(&mut self) {
+        // Not left to the end of the file: a process that was forked still shares it.
+        let _ = self.dir.unlock();
     }
 }
 
@@ -86,12 +104,18 @@ impl SoleLock {
 }
 
 /// The process that has a lock on a file, from the list of the system.
+#[cfg(target_os = "linux")]
 fn holder_of(file: &File) -> Option<u32> {
     let status = file.metadata().ok()?;
     let device = status.dev();
     let locked =
         format!("{:02x}:{:02x}:{}", rustix::fs::major(device), rustix::fs::minor(device), status.ino());
     holder_in(&std::fs::read_to_string("/proc/locks").ok()?, &locked)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn holder_of(_file: &File) -> Option<u32> {
+    None
 }
 
 /// `1: FLOCK  ADVISORY  READ 4711 fd:01:393283 0 EOF`; a process that cannot be seen from here has the number 0.

@@ -84,6 +84,9 @@ pub(super) fn run(
             document.next
         )));
     }
+    if !arguments.incomplete {
+        jobs.check_lost()?;
+    }
     held.commit()?;
     document.switched = true;
     output::result(global, Exit::Done, &document, |document| print(arguments, document))?;
