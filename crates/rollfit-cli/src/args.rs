@@ -12,6 +12,7 @@ use rollfit_job::selector::Selector;
 use rollfit_job::state::State;
 
 use crate::allow_skipped::AllowSkipped;
+use crate::job_arguments::{JobArguments, SwitchArguments};
 use crate::max_lag::MaxLag;
 use crate::named_values::NamedValues;
 use crate::poll_interval::PollInterval;
@@ -101,6 +102,15 @@ pub(crate) enum Command {
     /// With layout = "fits", views that show nothing but such a partition are dropped too. Where views or other objects depend on one,
     /// nothing is removed.
     Drop(DropArguments),
+    /// Put the features of a job that was written beside another in its place
+    ///
+    /// Change the configuration, write the new features beside the old ones with `rollfit run --name NEXT`, then
+    /// `rollfit switch NEXT`: in a directory of files `features` and `features.NEXT` exchange their names, in one step. The same command
+    /// exchanges them again. It shows what changes, and asks on a terminal.
+    ///
+    /// In PostgreSQL NEXT is the `views_schema` of layout = "fits". There it executes nothing, but prints the transaction that moves the
+    /// views in the place of the deployed tables, and its reverse.
+    Switch(SwitchArguments),
     /// List the metrics, or print SQL functions that compute them from stored fits
     Metrics(MetricsArguments),
     /// Print the completions of a shell
@@ -176,7 +186,7 @@ pub(crate) struct InitArguments {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SelectArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
     /// Partitions processed at once: `auto`, a number, or a range such as 2..16
@@ -205,7 +215,7 @@ pub(crate) struct PlanArguments {
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
 }
@@ -213,17 +223,17 @@ pub(crate) struct DoctorArguments {
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
     /// Also print the tables of the N months after the last one of each key
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MONTHS_AHEAD_MAX))]
     pub(crate) months_ahead: u16,
-    /// Print the transaction that moves the views of `views_schema` in the place of the deployed tables, and its reverse
-    #[arg(long, conflicts_with_all = ["only", "from", "to", "months_ahead"])]
+    /// What `rollfit switch` does now.
+    #[arg(long, hide = true)]
     pub(crate) switch: bool,
-    /// With --switch, print the reverse alone: what takes the switch back
-    #[arg(long, requires = "switch")]
+    /// What `rollfit switch --back` does now.
+    #[arg(long, hide = true)]
     pub(crate) back: bool,
 }
 
@@ -273,6 +283,9 @@ pub(crate) struct StatusArguments {
     /// Only runs of this configuration
     #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Only runs with this --name; with --store, the job of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Show all runners on all machines and the whole job's progress, from the store
     #[arg(long, conflicts_with = "run")]
     pub(crate) store: bool,
@@ -347,7 +360,7 @@ pub(crate) struct AdoptArguments {
 #[command(after_help = CHECK_EXIT_CODES)]
 pub(crate) struct CheckArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
     /// How late features may be, such as 5m or 2h, closed hours not counted; without it, max_lag_s in [check]
@@ -367,7 +380,7 @@ const CHECK_EXIT_CODES: &str = "Exit codes of check: 0 OK; 1 warnings; 2 problem
 #[derive(Debug, Args)]
 pub(crate) struct DropArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     /// Partitions to remove, as --only of other commands takes them: eurusd:2017-01, 'eur*', eurusd:2017-03..2017-06, :2017-03..
     #[arg(required_unless_present_any = ["from", "to"], value_name = SELECTOR, value_delimiter = ',')]
     pub(crate) partitions: Vec<Selector>,

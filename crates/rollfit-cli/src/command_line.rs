@@ -181,6 +181,7 @@ mod tests {
             let needed: &[&str] = match name {
                 "import" => &["--format", "csv", "a.csv"],
                 "drop" => &["eurusd:2017-01"],
+                "switch" => &["next"],
                 "completions" => &["bash"],
                 _ => &[],
             };

@@ -31,6 +31,9 @@ pub(crate) fn of(command: &str) -> &'static [&'static str] {
         "compare" => &["rollfit compare", "rollfit compare --only eurusd:2017-01 --sample 1000"],
         "adopt" => &["rollfit adopt --only eurusd:2017-01", "rollfit adopt"],
         "drop" => &["rollfit drop eurusd:2017-01", "rollfit drop eurusd:2017-01 eurusd:2017-02"],
+        "switch" => {
+            &["rollfit switch next --dry-run", "rollfit switch next", "rollfit switch bqx_next > switch.sql"]
+        }
         "metrics" => &[
             "rollfit metrics",
             "rollfit metrics --sql postgres | psql \"$DATABASE_URL\"",

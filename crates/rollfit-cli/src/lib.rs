@@ -17,6 +17,7 @@ mod follow;
 mod format;
 mod given_shard;
 mod interrupt_echo;
+mod job_arguments;
 mod join_loss;
 mod live;
 mod logging;

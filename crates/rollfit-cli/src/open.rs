@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rollfit_job::Job;
 use rollfit_job::config::{CONFIG_BYTES_MAX, ConfigError, JobConfig, StoreConfig, Workers};
+use rollfit_job::key::check_key;
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
@@ -20,14 +21,20 @@ use crate::args::{ConfigArguments, SelectArguments};
 use crate::config_path::ConfigPath;
 use crate::exit::Failure;
 use crate::given_shard::GivenShard;
+use crate::job_arguments::JobArguments;
 use crate::paths::dir_of_config;
 use crate::share::Share;
 use crate::stores::{self, Stores};
 use crate::{environment, logging, machine};
 
-/// Reads the configuration and the environment.
-pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> {
-    parse_config(arguments, &["STORE", "SINK"], JobConfig::parse_in)
+/// Reads the configuration and the environment; a name that was typed is the job's.
+pub(crate) fn config(arguments: &JobArguments) -> Result<JobConfig, Failure> {
+    let mut config = parse_config(&arguments.file, &["STORE", "SINK"], JobConfig::parse_in)?;
+    if let Some(name) = &arguments.name {
+        check_key(name).map_err(|error| Failure::usage(format!("--name: {error}")))?;
+        config.sink.name = Some(name.clone());
+    }
+    Ok(config)
 }
 
 /// Reads where series are from the configuration and the environment, and nothing else.
@@ -161,8 +168,8 @@ impl OpenJob {
         let selection = arguments.selection.selection()?;
         // Before the stores are opened: its first sample covers the time since then.
         let machine = machine::here();
-        let mut config = config(&arguments.config)?;
-        let config_path = ConfigPath::find(arguments.config.config.as_deref())?.path;
+        let mut config = config(&arguments.job)?;
+        let config_path = ConfigPath::find(arguments.job.file.config.as_deref())?.path;
         // The stores name their sessions after it.
         config.run.shard = given.and_then(GivenShard::share);
         let stores = Stores::open(&config, purpose)?;

@@ -19,6 +19,7 @@ use crate::args::ConfigArguments;
 use crate::commands::before_work::tell_before_work;
 use crate::config_path::ConfigPath;
 use crate::exit::Failure;
+use crate::job_arguments::JobArguments;
 use crate::open::{self, planned};
 use crate::partition_task::TaskPartition;
 use crate::stores::{self, Stores};
@@ -75,7 +76,8 @@ impl OpenStores {
     fn open_for(config: PathBuf, purpose: Purpose) -> Result<Self, Failure> {
         let config = std::path::absolute(config)
             .map_err(|error| Failure::usage(format!("cannot find the configuration: {error}")))?;
-        let config = open::config(&ConfigArguments { config: Some(config) })?;
+        let file = ConfigArguments { config: Some(config) };
+        let config = open::config(&JobArguments::of_config(file))?;
         let stores = Stores::open(&config, purpose)?;
         let (source, sink) = (stores.source(), stores.sink());
         let only_here = stores.only_here();

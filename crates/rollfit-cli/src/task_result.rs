@@ -80,6 +80,9 @@ pub struct TaskResult {
     pub pending: Option<PendingRows>,
     /// Attempts that hit transient errors and were retried.
     pub retries: u64,
+    /// How often its source was read.
+    #[serde(default)]
+    pub source_reads: u64,
     /// When it began, in microseconds since 1970 by the clock of its machine.
     pub begun_us: i64,
     /// How long it took, in microseconds.
@@ -112,6 +115,7 @@ impl TaskResult {
             join_loss: None,
             pending: one.pending,
             retries: one.retries,
+            source_reads: one.source_reads,
             begun_us,
             took_us: u64::try_from(one.spent.ended.as_micros()).unwrap_or(u64::MAX),
             host: host_name(),
@@ -241,6 +245,7 @@ pub fn summarize(ends: Vec<(Partition, TaskEnd)>) -> Result<FinishedRun, Failure
                 spans.push((result.begun_us, result.ended_us()));
                 memory_bytes = memory_bytes.max(result.peak_memory_bytes);
                 report.retries += result.retries;
+                report.source_reads += result.source_reads;
                 let pending = result.pending.clone();
                 report.pending.extend(pending.map(|pending| (partition.clone(), pending)));
                 result.to_outcome()

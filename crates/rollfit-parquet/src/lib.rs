@@ -33,6 +33,7 @@ use crate::direct::direct_writes::DirectWrites;
 use crate::encode::BufferPool;
 use crate::features::durable_dirs::DurableDirs;
 use crate::features::job_dir::job_dir_name;
+use crate::features::job_lock::JobLock;
 use crate::features::receipt_reader::ReceiptReader;
 use crate::lock_note::LockNote;
 use crate::sources::long::LongTables;
@@ -53,6 +54,8 @@ pub struct ParquetStore {
     sources_dir: PathBuf,
     features_dir: PathBuf,
     is_unnamed: bool,
+    /// Of a store that is opened to write features, as far as its file system has locks on directories.
+    job_lock: Option<JobLock>,
     series: Vec<Series>,
     columns: Vec<String>,
     compression: Compression,
@@ -111,6 +114,7 @@ impl ParquetStore {
             receipts: ReceiptReader::default(),
             note: LockNote::new(&RunnerName::of_job(config)),
             is_unnamed: config.sink.name.is_none(),
+            job_lock: None,
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: config.sink.compression,

@@ -57,7 +57,8 @@ impl StoreKind for Postgres {
     ) -> Result<Arc<dyn Store>, StoreError> {
         if config.sink.name.is_some() && config.sink.store == *store {
             return Err(StoreError::permanent(
-                "[sink] name separates jobs in a Parquet store only; in PostgreSQL use `features` and `schema`",
+                "a name, of --name or in [store] or [sink], separates jobs in a Parquet store only; in PostgreSQL use `features` and \
+                 `schema`, or layout = \"fits\" with `views_schema` to replace a definition that has readers",
             ));
         }
         if config.sink.store == *store {

@@ -101,6 +101,7 @@ def test_the_features_are_those_of_a_run(job, tmp_path):
     local = rollfit.run(make_job(tmp_path / "local") / "rollfit.toml")
     assert parts(job.parent) == parts(tmp_path / "local")
     assert (report.rows, report.bytes, report.written) == (local.rows, local.bytes, local.written)
+    assert report.to_dict()["source_reads"] == local.to_dict()["source_reads"] == 4
     assert {rollfit.run_partition(job, partition).outcome for partition in results} == {"already-done"}
     forced = rollfit.run_partition(job, "eurusd:2017-01", force=True)
     assert (forced.outcome, forced.state) == ("written", "done")

@@ -3,16 +3,14 @@
 //! Invariants: all partitions are looked at before the first is removed, and what rollfit did not write is removed by nobody here. What was
 //! removed is said, also where a later partition fails.
 
-use std::io::{BufRead, IsTerminal, Read, Write as _};
-
 use rollfit_job::config::Workers;
 use rollfit_job::few::few;
-use rollfit_job::foreign;
 use rollfit_job::partition::Partition;
 use rollfit_job::selection::{Selected, Selection};
 use rollfit_job::store::{Claim, Found, Purpose, Sink, StoreError, Write};
 use rollfit_job::workers::for_each;
 
+use super::question;
 use crate::args::{DropArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::{format, logging, open, output, stores};
@@ -22,7 +20,7 @@ const NAMED_MAX: usize = 20;
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result<Exit, Failure> {
     let selection = arguments.months.selection(&arguments.partitions)?;
-    let config = open::config(&arguments.config)?;
+    let config = open::config(&arguments.job)?;
     let purpose = if arguments.dry_run { Purpose::Read } else { Purpose::Write };
     let store = stores::open_sink(&config, purpose)?;
     if !arguments.dry_run {
@@ -112,25 +110,14 @@ fn check_all(store: &dyn Sink, partitions: &[Partition], workers: usize) -> Resu
 
 /// Asks on a terminal. Elsewhere only what is named partition by partition is dropped without a question.
 fn confirm(loss: &str, is_named: bool, place: &str) -> Result<(), Failure> {
-    let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    match has_terminal {
+    match question::can_be_asked() {
         false if is_named => Ok(()),
         false => Err(Failure::usage(format!(
             "add --yes to drop more than partitions named as KEY:YYYY-MM; this is {loss}"
         ))),
-        true if is_agreed(loss, place)? => Ok(()),
+        true if question::is_agreed(&format!("Drop {loss}, at {place}?"))? => Ok(()),
         true => Err(Failure::failed("nothing was dropped")),
     }
-}
-
-/// The answer of whoever is at the terminal; none is a no.
-fn is_agreed(loss: &str, place: &str) -> std::io::Result<bool> {
-    const ANSWER_BYTES_MAX: u64 = 100;
-    let question = format!("Drop {loss}, at {place}? [y/N] ");
-    std::io::stderr().write_all(foreign::printable(&question, usize::MAX).as_bytes())?;
-    let mut answer = String::new();
-    std::io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Drops one partition after the other, and adds each to `dropped` when it is gone.

@@ -19,7 +19,9 @@ mod init;
 mod man;
 mod metrics;
 mod new_definition;
+mod next_step;
 mod plan;
+mod question;
 mod remaining;
 pub(crate) mod run;
 mod runs;
@@ -53,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Compare(compare) => compare::run(global, compare),
         Command::Adopt(adopt) => adopt::run(global, adopt),
         Command::Drop(drop) => drop::run(global, drop),
+        Command::Switch(switch) => switch::run(global, switch),
         Command::Metrics(metrics) => metrics::run(global, metrics),
         Command::Completions(completions) => completions::run(completions),
         Command::Man(man) => man::run(man),

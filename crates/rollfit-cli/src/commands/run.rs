@@ -13,7 +13,7 @@ use rollfit_job::pending::PendingRows;
 use rollfit_job::plan::estimate_missing_bytes;
 use rollfit_job::receipt::NoValue;
 use rollfit_job::run::{OtherConfiguration, Outcome, RunOptions, RunReport, run as run_job};
-use rollfit_job::state::EarlierDefinition;
+use rollfit_job::state::{EarlierDefinition, State};
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
@@ -22,6 +22,7 @@ use super::continued::Continued;
 use super::follow;
 use super::help_summary::HelpSummary;
 use super::new_definition::NewDefinition;
+use super::next_step;
 use super::remaining::Remaining;
 use super::undone::UndonePartition;
 use super::unfilled;
@@ -70,6 +71,7 @@ pub(super) fn run_partitions(
     let open = open(arguments, given)?;
     let (summary, reporters) = run_open(global, arguments, &open, &StopSignal::default())?;
     reporters.finish(summary.interrupted);
+    next_step::tell(arguments, &open, &summary);
     Ok(summary)
 }
 
@@ -354,6 +356,11 @@ impl Summary {
     /// Whether it skipped the partition of this name.
     pub(super) fn has_skipped(&self, partition: &str) -> bool {
         self.skipped.iter().any(|problem| problem.partition.to_string() == partition)
+    }
+
+    /// Whether it skipped partitions in this state.
+    pub(super) fn has_skipped_in(&self, state: State) -> bool {
+        self.skipped.iter().any(|problem| problem.state == state.name())
     }
 
     /// The partitions that were not done.

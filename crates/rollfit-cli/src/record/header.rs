@@ -14,6 +14,9 @@ use crate::machine::host_name;
 use crate::open::OpenJob;
 use crate::paths;
 
+/// The option that names a job.
+const NAME: &str = "--name";
+
 /// The header of the run of this name, which starts now.
 pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Header {
     let (config, job) = (&open.config, open.job());
@@ -53,6 +56,7 @@ fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
     let with_value = |name: &str, value: String| [name.to_owned(), value];
     let file = |path: &Path| paths::full(path).display().to_string();
     let mut options = arguments.select.selection.typed();
+    options.extend(job_name(open, arguments).into_iter().flat_map(|name| with_value(NAME, name)));
     // Also where an array job gave it: who types the command has none.
     let shard = open.config.run.shard.or(arguments.select.shard).map(|shard| shard.to_string());
     options.extend(shard.into_iter().flat_map(|shard| with_value("--shard", shard)));
@@ -71,6 +75,21 @@ fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
         options.extend(value.into_iter().flat_map(|value| with_value(name, value)));
     }
     options
+}
+
+/// The name that the job has beyond its configuration: typed, or from the environment.
+fn job_name(open: &OpenJob, arguments: &RunArguments) -> Option<String> {
+    let origins = &open.config.origins;
+    let is_variable = |section| matches!(origins.of_key_in(section, "name"), Origin::Variable(_));
+    let is_given = arguments.select.job.name.is_some() || ["store", "sink"].into_iter().any(is_variable);
+    open.config.sink.name.clone().filter(|_| is_given)
+}
+
+/// The name that a run's job had beyond its configuration.
+pub(crate) fn given_name(header: &Header) -> Option<&str> {
+    let options = header.options.as_deref()?;
+    let at = options.iter().position(|option| option == NAME)?;
+    options.get(at + 1).map(String::as_str)
 }
 
 /// The cores of the server that features go to: as configured, or those of this machine where it works here.

@@ -65,6 +65,7 @@ mod signals;
 mod states;
 mod status;
 mod status_store;
+mod switch;
 mod terminal;
 mod trace;
 mod tree;

@@ -222,6 +222,7 @@ impl Sink for ParquetStore {
         }
         let dir = self.partition_dir(partition);
         refuse_linked_dirs(&self.dir, &dir)?;
+        self.check_job_dir_in_place()?;
         let lock = match take_lock(&dir, &self.note)? {
             LockAttempt::Taken(lock) => lock,
             LockAttempt::Held(note) => return Ok(Claim::Held(held_by(&note, &dir.join(LOCK)))),
@@ -292,7 +293,7 @@ fn key_dir(key: &str) -> String {
 }
 
 /// The directories in `dir` that are called `prefix` and a value, with that value; none where there is no `dir`.
-fn hive_dirs(dir: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, StoreError> {
+pub(super) fn hive_dirs(dir: &Path, prefix: &str) -> Result<Vec<(String, PathBuf)>, StoreError> {
     let names = names_in(dir)?;
     let values = names.iter().filter_map(|name| name.to_str()?.strip_prefix(prefix));
     Ok(values.map(|value| (value.to_owned(), dir.join(format!("{prefix}{value}")))).collect())

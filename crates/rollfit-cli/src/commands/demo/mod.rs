@@ -22,6 +22,7 @@ use crate::args::{
 };
 use crate::exit::{Exit, Failure};
 use crate::format;
+use crate::job_arguments::JobArguments;
 use crate::output;
 use crate::selection_arguments::SelectionArguments;
 
@@ -177,7 +178,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
 
 fn select_arguments(places: &Places) -> SelectArguments {
     SelectArguments {
-        config: ConfigArguments { config: Some(places.config.clone()) },
+        job: JobArguments::of_config(ConfigArguments { config: Some(places.config.clone()) }),
         selection: SelectionArguments::default(),
         workers: None,
         shard: None,
