@@ -128,9 +128,13 @@ impl OpenStores {
     /// The partition that a caller means, if the job has it.
     pub(crate) fn partition(&self, partition: &TaskPartition) -> Result<Partition, Failure> {
         match partition {
-            TaskPartition::Named(selector) if selector.partition().is_none() => Err(Failure::usage(format!(
-                "`{selector}` is not one partition; name its key and its month, such as \"eurusd:2017-01\""
-            ))),
+            TaskPartition::Named(selector) if selector.partition_by(self.config.by).is_none() => {
+                Err(Failure::usage(format!(
+                    "`{selector}` is not one partition; name its key and its {}, such as \"eurusd:{}\"",
+                    self.config.by.noun(),
+                    self.config.by.example()
+                )))
+            }
             TaskPartition::Named(selector) => {
                 let found = self.partitions(&Selection::from_iter([selector.clone()]), None)?;
                 found
@@ -146,14 +150,12 @@ impl OpenStores {
 
     /// Checks cheaply that a partition of a plan is one of this configuration: the plan may have been made with another.
     fn check_planned(&self, partition: &Partition) -> Result<(), Failure> {
-        let (config, month) = (&self.config, partition.period.month());
+        let config = &self.config;
         let is_listed = match &config.keys {
             Keys::Listed(keys) => keys.contains(&partition.key),
             Keys::All => true,
         };
-        let is_within =
-            config.from.is_none_or(|from| from <= month) && config.to.is_none_or(|to| month <= to);
-        if is_listed && is_within {
+        if is_listed && config.has_period(partition.period) {
             return Ok(());
         }
         Err(Failure::usage(format!(

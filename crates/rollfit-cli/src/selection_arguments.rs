@@ -1,7 +1,7 @@
 //! [`SelectionArguments`]: which partitions a command is about, as typed; the same for every command that selects.
 
 use clap::Args;
-use rollfit_job::month::Month;
+use rollfit_job::period::Period;
 use rollfit_job::selection::Selection;
 use rollfit_job::selector::Selector;
 
@@ -21,12 +21,12 @@ pub(crate) struct SelectionArguments {
 
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct MonthArguments {
-    /// Only this month and later ones
+    /// Only this month and later ones; also a quarter, 2017-Q1, or a year, 2017
     #[arg(long, value_name = "YYYY-MM")]
-    pub(crate) from: Option<Month>,
+    pub(crate) from: Option<Period>,
     /// Only this month and earlier ones
     #[arg(long, value_name = "YYYY-MM")]
-    pub(crate) to: Option<Month>,
+    pub(crate) to: Option<Period>,
 }
 
 impl SelectionArguments {

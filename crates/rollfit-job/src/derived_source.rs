@@ -179,14 +179,14 @@ impl Source for DerivedSource {
     }
 
     /// Closes are asked once for all series that are derived from them.
-    fn start_in(&self, series: &[SeriesOfKey<'_>], month: Month) -> Vec<bool> {
+    fn start_in(&self, series: &[SeriesOfKey<'_>], period: Period) -> Vec<bool> {
         let (closes, places) = distinct(series);
-        let closes_start = self.closes.start_in(&closes, month);
+        let closes_start = self.closes.start_in(&closes, period);
         // A series does not start before its closes.
         let starts = |(series, at): (&SeriesOfKey<'_>, usize)| {
             closes_start[at]
                 || lookback_rows_of(series) > 0
-                    && self.months(series).is_ok_and(|months| starts_in(months, month))
+                    && self.months(series).is_ok_and(|months| starts_in(months, period))
         };
         series.iter().zip(places).map(starts).collect()
     }

@@ -10,10 +10,12 @@ use crate::config::{Derivation, JobConfig, Series};
 use crate::few::few_and;
 use crate::panel::Panel;
 use crate::partition::Partition;
+use crate::period::Period;
+use crate::period_gaps::period_gaps;
 use crate::store::{Source, StoreError};
 use crate::workers::for_each;
 
-/// Those of `partitions` that are empty if they have no features; sorted by key and month as they are. None of a key whose source cannot be
+/// Those of `partitions` that are empty if they have no features; sorted by key and period as they are. None of a key whose source cannot be
 /// asked.
 pub fn empty_partitions(
     source: &dyn Source,
@@ -31,7 +33,7 @@ pub fn empty_partitions(
     empty.into_iter().flat_map(Result::unwrap_or_default).collect()
 }
 
-/// Those of some partitions of one key, sorted by month, of which no series has a row. The rows are counted of those only that seem to
+/// Those of some partitions of one key, sorted by period, of which no series has a row. The rows are counted of those only that seem to
 /// have none.
 ///
 /// # Errors
@@ -41,19 +43,17 @@ pub(crate) fn partitions_without_rows(
     config: &JobConfig,
     partitions: &[Partition],
 ) -> Result<Vec<Partition>, StoreError> {
+    let Some(Partition { key, .. }) = partitions.first() else { return Ok(Vec::new()) };
+    let periods: Vec<Period> = partitions.iter().map(|partition| partition.period).collect();
+    let mut left: Vec<&Partition> = partitions.iter().collect();
+    for series in config.series_of_key(key) {
+        let gaps = period_gaps(source, &series, &periods)?;
+        left.retain(|partition| gaps.contains(&partition.period));
+    }
     let mut found = Vec::new();
-    for run in partitions.chunk_by(|a, b| a.period.month().next() == b.period.month()) {
-        let [first, ..] = run else { continue };
-        let last = run.last().unwrap_or(first);
-        let mut left: Vec<&Partition> = run.iter().collect();
-        for series in config.series_of_key(&first.key) {
-            let gaps = source.gaps(&series, first.period.month(), last.period.month())?;
-            left.retain(|partition| gaps.contains(&partition.period.month()));
-        }
-        for partition in left {
-            if has_no_row(source, config, partition)? {
-                found.push(partition.clone());
-            }
+    for partition in left {
+        if has_no_row(source, config, partition)? {
+            found.push(partition.clone());
         }
     }
     Ok(found)
@@ -91,11 +91,12 @@ pub(crate) fn empty_cause(config: &JobConfig, partition: &Partition) -> String {
     format!("no rows in {}", tables(config, partition))
 }
 
-/// What to say of a month without joined rows that is not to be empty.
+/// What to say of a period without joined rows that is not to be empty.
 pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) -> String {
+    let unit = partition.period.unit().noun();
     if has_no_rows(panel) {
         return format!(
-            "the month has no rows in {}, and require_rows = true: import it, or leave it out of [partitions]",
+            "the {unit} has no rows in {}, and require_rows = true: import it, or leave it out of [partitions]",
             tables(config, partition)
         );
     }
@@ -107,7 +108,7 @@ pub(crate) fn no_rows(config: &JobConfig, partition: &Partition, panel: &Panel) 
     };
     let sides = config.series.iter().zip(panel.unjoined_rows()).map(side);
     format!(
-        "no instant of the month is in every series: it has {}; import what is missing, or leave the month out of [partitions]",
+        "no instant of the {unit} is in every series: it has {}; import what is missing, or leave the {unit} out of [partitions]",
         few_and(&sides.collect::<Vec<_>>())
     )
 }

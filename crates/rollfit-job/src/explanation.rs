@@ -191,13 +191,12 @@ fn next_to(
 ) -> Result<Explained, StoreError> {
     let before = LiveTail::read(source, config, &partition.key, Some(instant_us))?;
     let later = panel.instants_us.iter().copied().find(|&us| us > instant_us);
-    let after_us = match later {
-        Some(us) => Some(us),
-        None => {
-            let next = Partition::new(partition.key.clone(), partition.period.month().next().into());
-            let panel = Panel::read(source, config, &next)?;
+    let after_us = match (later, partition.period.next()) {
+        (None, Some(next)) => {
+            let panel = Panel::read(source, config, &Partition::new(partition.key.clone(), next))?;
             panel.instants_us.get(panel.lookback_rows).copied()
         }
+        (later, _) => later,
     };
     Ok(Explained::NoRow { before_us: before.instants_us.last().copied(), after_us })
 }

@@ -64,7 +64,7 @@ impl Sides {
     /// The first instant of all of each series; the lowest there is where it lies before the partition, and where the
     /// source does not say: then every lost row counts.
     fn firsts_us(&self, source: &dyn Source, config: &JobConfig, partition: &Partition) -> Vec<i64> {
-        let starts = source.start_in(&config.series_of_key(&partition.key), partition.period.month());
+        let starts = source.start_in(&config.series_of_key(&partition.key), partition.period);
         let first_us = |(rows, starts): (&Vec<i64>, bool)| match starts {
             true => rows.first().copied().unwrap_or(i64::MAX),
             false => i64::MIN,

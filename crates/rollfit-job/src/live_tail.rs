@@ -3,9 +3,10 @@
 use crate::config::{Boundary, JobConfig};
 use crate::month::Month;
 use crate::panel::read_lookback;
+use crate::period::PeriodUnit;
 use crate::store::{Source, StoreError};
 
-/// The last joined rows of a key, as many as its longest window has; with [`Boundary::Reset`] those of the last row's month alone.
+/// The last joined rows of a key, as many as its longest window has; with [`Boundary::Reset`] those of the last row's period alone.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LiveTail {
     /// Microseconds since 1970, UTC, rising.
@@ -36,14 +37,14 @@ impl LiveTail {
         let tail = Self { instants_us: joined.instants_us, columns: joined.columns };
         Ok(match config.boundary {
             Boundary::Carry => tail,
-            Boundary::Reset => tail.of_last_month(),
+            Boundary::Reset => tail.of_last_period(config.by),
         })
     }
 
-    /// The rows in the month of the last one.
-    fn of_last_month(mut self) -> Self {
-        let month = self.instants_us.last().and_then(|&us| Month::of_instant_us(us).ok());
-        let start_us = month.map_or(i64::MIN, |month| month.span_us().start);
+    /// The rows in the period of the last one.
+    fn of_last_period(mut self, by: PeriodUnit) -> Self {
+        let period = self.instants_us.last().and_then(|&us| by.period_at_us(us).ok());
+        let start_us = period.map_or(i64::MIN, |period| period.span_us().start);
         let first = self.instants_us.partition_point(|&us| us < start_us);
         self.instants_us.drain(..first);
         self.columns.iter_mut().for_each(|column| drop(column.drain(..first)));

@@ -1,4 +1,4 @@
-//! [`Month`]: a calendar month in UTC, the time half of a partition.
+//! [`Month`]: a calendar month in UTC.
 
 use std::ops::Range;
 
@@ -18,6 +18,9 @@ pub struct Month {
 pub struct MonthError(String);
 
 impl Month {
+    /// The first month there can be.
+    pub const MIN: Self = Self { year: 1, month: 1 };
+
     /// The last month there can be.
     pub const MAX: Self = Self { year: 9998, month: 12 };
 
@@ -54,6 +57,11 @@ impl Month {
         }
     }
 
+    /// The month a number of months later, or the last there can be.
+    pub fn after(self, months: usize) -> Self {
+        self.through(Self::MAX).nth(months).unwrap_or(Self::MAX)
+    }
+
     /// Every month from this one to `last`, both included.
     pub fn through(self, last: Self) -> impl Iterator<Item = Self> {
         std::iter::successors(Some(self), |month| Some(month.next())).take_while(move |&month| month <= last)
@@ -72,6 +80,16 @@ impl Month {
     /// The month of the year, two digits.
     pub fn mm(self) -> String {
         format!("{:02}", self.month)
+    }
+
+    /// Which month of the year it is, 1 to 12.
+    pub(crate) const fn number(self) -> i8 {
+        self.month
+    }
+
+    /// The month of its year with a number from 1 to 12.
+    pub(crate) const fn of_same_year(self, number: i8) -> Self {
+        Self { month: number, ..self }
     }
 
     fn start_us(self) -> i64 {

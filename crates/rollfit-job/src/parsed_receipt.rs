@@ -10,11 +10,12 @@ use serde_json::Value;
 
 use crate::config::Layout;
 use crate::json_fault::json_fault;
+use crate::period::PeriodUnit;
 use crate::receipt::{DEFINITION_VERSION, Definition, Input, Receipt, Stored};
 
 /// The latest format of receipts that this version understands. Receipts of format 1 do not name it; from 2 on they may name
-/// a layout.
-const FORMAT: u32 = 2;
+/// a layout, from 3 on a period.
+const FORMAT: u32 = 3;
 /// The kind of input digest that receipts have from definition 3 on, see [`InputDigest`](crate::input_digest::InputDigest).
 pub(crate) const ROWS_DIGEST: &str = "rows1";
 
@@ -82,12 +83,16 @@ impl Fields {
         if format.as_ref().is_some_and(|format| !(1..=FORMAT).any(|known| *format == known)) {
             return Err("it cannot be read (its format is not a number from 1 on)".to_owned());
         }
-        let is_of_layout = match definition.layout {
-            Layout::Metrics => true,
-            Layout::Fits => format.is_some_and(|format| format == 2),
+        let needed = match (definition.period, definition.layout) {
+            (PeriodUnit::Month, Layout::Metrics) => 1,
+            (PeriodUnit::Month, Layout::Fits) => 2,
+            _ => 3,
         };
-        if !is_of_layout || !definition.has_columns_of_layout() {
-            return Err("it cannot be read (its format or columns are not those of its layout)".to_owned());
+        let is_needed = (needed..=FORMAT).any(|known| format.as_ref().is_some_and(|format| *format == known));
+        if needed > 1 && !is_needed || !definition.has_columns_of_layout() {
+            return Err(
+                "it cannot be read (its format or columns are not those of its layout or period)".to_owned()
+            );
         }
         let definition = Arc::new(definition);
         Ok(ParsedReceipt::Known(Box::new(Receipt { output, definition, input, stored })))
@@ -153,16 +158,25 @@ mod tests {
         assert!(known(|receipt| receipt["definition"]["version"] = DEFINITION_VERSION.into()));
         assert!(known(|receipt| receipt["input"]["digest"] = "rows1:00".into()));
         assert!(known(|receipt| receipt["stored"]["unknown"] = "types".into()));
+        let of_years = |receipt: &mut Value, format: u32| {
+            receipt["definition"]["period"] = "year".into();
+            receipt["format"] = format.into();
+        };
+        assert!(parsed(|receipt| of_years(receipt, 3)).is_ok());
+        assert!(
+            parsed(|receipt| of_years(receipt, 2)).is_err(),
+            "earlier programs would take it for a month's"
+        );
     }
 
     #[test]
     fn each_mark_of_a_later_version_comes_before_everything_else() {
         let later = DEFINITION_VERSION + 1;
-        is_newer("receipt format 3", |receipt| receipt["format"] = 3.into());
+        is_newer("receipt format 4", |receipt| receipt["format"] = 4.into());
         is_newer(&format!("definition {later}"), |receipt| receipt["definition"]["version"] = later.into());
         is_newer("input digest rows2", |receipt| receipt["input"]["digest"] = "rows2:00".into());
-        is_newer("receipt format 4", |receipt| {
-            *receipt = serde_json::json!({ "format": 4, "definition": "a hash", "input": [] });
+        is_newer("receipt format 5", |receipt| {
+            *receipt = serde_json::json!({ "format": 5, "definition": "a hash", "input": [] });
         });
         is_newer(&format!("definition {later}"), |receipt| {
             receipt["definition"] = serde_json::json!({ "version": later });

@@ -11,6 +11,7 @@ use crate::few::few_and;
 use crate::keys::FoundKeys;
 use crate::month::Month;
 use crate::partition::Partition;
+use crate::period::{Period, PeriodUnit};
 use crate::selection::{Selected, Selection};
 use crate::store::{Sink, Source, StoreError};
 use crate::unmatched::Selectable;
@@ -35,7 +36,7 @@ pub enum PlanError {
     Outputs(String),
 }
 
-/// The partitions of a job in order, by key and month. With all keys, or an open end of the months, the source says
+/// The partitions of a job in order, by key and period. With all keys, or an open end of the months, the source says
 /// which there are; partitions that have features belong to the job too, whether or not their source is still there.
 ///
 /// # Errors
@@ -47,14 +48,12 @@ pub fn partitions(
     sink: &dyn Sink,
     only: &Selection,
 ) -> Result<Vec<Partition>, PlanError> {
+    check_selection(config, only)?;
     let mut stored = match only.named_keys() {
         Some(keys) => sink.partitions_of(&keys)?,
         None => sink.partitions()?,
     };
-    stored.retain(|partition| {
-        config.from.is_none_or(|from| from <= partition.period.month())
-            && config.to.is_none_or(|to| partition.period.month() <= to)
-    });
+    stored.retain(|partition| config.has_period(partition.period));
     Planner { config, source, sink, stored }.partitions(only)
 }
 
@@ -68,7 +67,13 @@ pub fn configured_partitions(
     sink: &dyn Sink,
     only: &Selection,
 ) -> Result<Vec<Partition>, PlanError> {
+    check_selection(config, only)?;
     Planner { config, source, sink, stored: Vec::new() }.partitions(only)
+}
+
+/// Refuses a selection that begins or ends within one of the job's periods.
+fn check_selection(config: &JobConfig, only: &Selection) -> Result<(), PlanError> {
+    only.check_unit(config.by).map_err(|error| PlanError::Nothing(error.to_string()))
 }
 
 /// Checks that the tables of `keys` and the outputs of `partitions`, which are theirs, can have their names beside each other.
@@ -104,7 +109,7 @@ impl Planner<'_> {
         self.check_keys(&keys)?;
         let positions: HashMap<&str, usize> =
             keys.iter().enumerate().map(|(at, key)| (key.as_str(), at)).collect();
-        check_selected_keys(only, &keys)?;
+        check_selected_keys(only, &keys, self.config.by)?;
         self.check_sources(&keys)?;
         let mut planned = if only.selectors().is_empty() {
             self.partitions_of(&keys, &keys)?
@@ -116,9 +121,10 @@ impl Planner<'_> {
         // Before the selection: a collision with a partition left out for now would destroy that one's output later.
         self.check_outputs(&planned)?;
         if planned.is_empty() && only.is_all() {
-            return Err(PlanError::Nothing("no month between `from` and `to` has rows".to_owned()));
+            let unit = self.config.by.noun();
+            return Err(PlanError::Nothing(format!("no {unit} between `from` and `to` has rows")));
         }
-        if only.is_all() { Ok(planned) } else { select(&keys, &planned, only) }
+        if only.is_all() { Ok(planned) } else { select((&keys, self.config.by), &planned, only) }
     }
 
     fn keys(&self) -> Result<Vec<String>, PlanError> {
@@ -182,8 +188,10 @@ impl Planner<'_> {
     fn partitions_of(&self, wanted: &[String], all: &[String]) -> Result<Vec<Partition>, StoreError> {
         let mut planned = Vec::new();
         for KeyMonths { key, first, last } in self.spans(wanted, all)? {
-            let months = first.through(last);
-            planned.extend(months.map(|month| Partition::new(key.clone(), month.into())));
+            let mut periods: Vec<Period> =
+                first.through(last).map(|month| self.config.by.period_of(month)).collect();
+            periods.dedup();
+            planned.extend(periods.into_iter().map(|period| Partition::new(key.clone(), period)));
         }
         let wanted: HashSet<&str> = wanted.iter().map(String::as_str).collect();
         let stored = self.stored.iter().filter(|partition| wanted.contains(partition.key.as_str()));
@@ -299,19 +307,23 @@ fn nothing_to_find(series: &[Series]) -> String {
 }
 
 /// Refuses a selection without a key of the job before a table is looked at.
-fn check_selected_keys(only: &Selection, keys: &[String]) -> Result<(), PlanError> {
+fn check_selected_keys(only: &Selection, keys: &[String], by: PeriodUnit) -> Result<(), PlanError> {
     if keys.iter().any(|key| only.selects_key(key)) {
         return Ok(());
     }
     let selectors: Vec<_> = only.selectors().iter().collect();
-    let sentences = Selectable { keys, partitions: &[] }.sentences(&selectors);
+    let sentences = Selectable { keys, partitions: &[], by }.sentences(&selectors);
     Err(PlanError::Nothing(sentences.join("; ")))
 }
 
 /// The partitions that are selected. Warns of selectors that select none.
-fn select(keys: &[String], planned: &[Partition], only: &Selection) -> Result<Vec<Partition>, PlanError> {
+fn select(
+    (keys, by): (&[String], PeriodUnit),
+    planned: &[Partition],
+    only: &Selection,
+) -> Result<Vec<Partition>, PlanError> {
     let Selected { partitions, unmatched } = only.select(planned);
-    let selectable = Selectable { keys, partitions: planned };
+    let selectable = Selectable { keys, partitions: planned, by };
     let sentences = selectable.sentences(&unmatched);
     if partitions.is_empty() {
         let why =

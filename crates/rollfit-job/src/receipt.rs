@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::config::{Boundary, FIT_NUMBERS, JobConfig, Layout, RowSecurity, Series};
 use crate::few::few;
+use crate::period::PeriodUnit;
 
 /// The version of what a stored bit means. Changes whenever one stored bit can.
 pub const DEFINITION_VERSION: u32 = 3;
@@ -28,9 +29,14 @@ pub struct Receipt {
 }
 
 impl Receipt {
-    /// The format that it needs, where that isn't the first one: programs that know no layout would use its rows wrongly.
+    /// The format that it needs, where that isn't the first one: programs that know no layout, or no other periods than months, would use
+    /// its rows wrongly.
     fn format(&self) -> Option<u32> {
-        (self.definition.layout != Layout::Metrics).then_some(2)
+        match (self.definition.period, self.definition.layout) {
+            (PeriodUnit::Month, Layout::Metrics) => None,
+            (PeriodUnit::Month, Layout::Fits) => Some(2),
+            _ => Some(3),
+        }
     }
 }
 
@@ -69,6 +75,9 @@ pub struct Definition {
     /// What is kept of each fit.
     #[serde(default, skip_serializing_if = "Layout::is_metrics")]
     pub layout: Layout,
+    /// How long periods are.
+    #[serde(default, skip_serializing_if = "PeriodUnit::is_month")]
+    pub period: PeriodUnit,
 }
 
 /// The stores in which row-level security of the server applies, as the configuration accepts.
@@ -242,6 +251,7 @@ impl Definition {
             series: config.series.iter().map(SeriesDefinition::from_series).collect(),
             row_security: AppliedRowSecurity::from_config(config),
             layout: config.sink.layout,
+            period: config.by,
         }
     }
 
@@ -273,6 +283,9 @@ impl Definition {
     }
 
     fn difference_within_version(&self, other: &Self) -> Option<String> {
+        if self.period != other.period {
+            return Some(format!("partitions by {} became by {}", self.period, other.period));
+        }
         if self.boundary != other.boundary {
             return Some(format!("boundary {} became {}", self.boundary, other.boundary));
         }
@@ -381,6 +394,7 @@ mod tests {
             series: vec![series],
             row_security,
             layout: Layout::Metrics,
+            period: PeriodUnit::Month,
         }
     }
 

@@ -5,10 +5,12 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::month::Month;
+use crate::part_of_period::PartOfPeriod;
 use crate::partition::Partition;
-use crate::selector::{Selector, SelectorError};
+use crate::period::{Period, PeriodUnit};
+use crate::selector::{Selector, SelectorError, check_order, is_within};
 
-/// Partitions that any of several selectors match, all without any; of those the months between a first and a last one.
+/// Partitions that any of several selectors match, all without any; of those the periods between a first and a last one.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
     selectors: Vec<Selector>,
@@ -16,8 +18,8 @@ pub struct Selection {
     of_key: HashMap<String, Vec<usize>>,
     /// Positions of the others.
     of_patterns: Vec<usize>,
-    from: Option<Month>,
-    to: Option<Month>,
+    from: Option<Period>,
+    to: Option<Period>,
 }
 
 /// What a selection takes of some partitions.
@@ -25,7 +27,7 @@ pub struct Selection {
 pub struct Selected<'a> {
     /// Those that are selected.
     pub partitions: Vec<Partition>,
-    /// The selectors that match none of them, whatever their months must be beside that.
+    /// The selectors that match none of them, whatever their periods must be beside that.
     pub unmatched: Vec<&'a Selector>,
 }
 
@@ -45,24 +47,36 @@ impl FromIterator<Selector> for Selection {
 }
 
 impl Selection {
-    /// What `selectors` match, all without any, from the month `from` to the month `to`, both included.
+    /// What `selectors` match, all without any, from the period `from` to the period `to`, both included.
     ///
     /// # Errors
     /// When `to` is before `from`.
     pub fn new(
         selectors: Vec<Selector>,
-        from: Option<Month>,
-        to: Option<Month>,
+        from: Option<Period>,
+        to: Option<Period>,
     ) -> Result<Self, SelectorError> {
-        match (from, to) {
-            (Some(first), Some(last)) if last < first => Err(SelectorError::Reversed { first, last }),
-            _ => Ok(Self { from, to, ..selectors.into_iter().collect() }),
-        }
+        from.zip(to).map_or(Ok(()), |(first, last)| check_order(first, last))?;
+        Ok(Self { from, to, ..selectors.into_iter().collect() })
+    }
+
+    /// Checks that it can be said of a job with periods of the unit `by` whether each is selected.
+    ///
+    /// # Errors
+    /// [`SelectorError`] naming what to write.
+    pub fn check_unit(&self, by: PeriodUnit) -> Result<(), SelectorError> {
+        let at = |name: &str, bound: Option<Period>, checked: Result<(), PartOfPeriod>| {
+            let selector = || format!("{name} {}", bound.map_or_else(String::new, |bound| bound.to_string()));
+            checked.map_err(|part| SelectorError::Part { selector: selector(), part })
+        };
+        at("--from", self.from, self.from.map_or(Ok(()), |from| from.check_start(by)))?;
+        at("--to", self.to, self.to.map_or(Ok(()), |to| to.check_end(by)))?;
+        self.selectors.iter().try_for_each(|selector| selector.check_unit(by))
     }
 
     /// Whether it leaves out nothing.
     pub fn is_all(&self) -> bool {
-        self.selectors.is_empty() && !self.bounds_months()
+        self.selectors.is_empty() && !self.is_bounded()
     }
 
     /// The selectors, as they were given.
@@ -70,17 +84,17 @@ impl Selection {
         &self.selectors
     }
 
-    /// The first month and the last one, where they were given.
-    pub fn months(&self) -> (Option<Month>, Option<Month>) {
+    /// The first period and the last one, where they were given.
+    pub fn bounds(&self) -> (Option<Period>, Option<Period>) {
         (self.from, self.to)
     }
 
     /// Whether `partition` is selected.
     pub fn matches(&self, partition: &Partition) -> bool {
-        let month = partition.period.month();
+        let period = partition.period;
         let mut selectors = self.selectors_of(&partition.key);
-        self.is_within(month)
-            && (self.selectors.is_empty() || selectors.any(|(_, selector)| selector.matches_month(month)))
+        is_within(period, self.from, self.to)
+            && (self.selectors.is_empty() || selectors.any(|(_, selector)| selector.matches_period(period)))
     }
 
     /// Whether partitions of `key` may be selected.
@@ -91,16 +105,16 @@ impl Selection {
     /// Whether all partitions of `key` are selected.
     pub fn selects_whole_key(&self, key: &str) -> bool {
         let mut selectors = self.selectors_of(key);
-        !self.bounds_months()
-            && (self.selectors.is_empty() || selectors.any(|(_, selector)| selector.takes_all_months()))
+        !self.is_bounded()
+            && (self.selectors.is_empty() || selectors.any(|(_, selector)| selector.takes_all_periods()))
     }
 
-    /// The last month of `key` that can be selected; none where there is no last one.
-    pub fn last_month(&self, key: &str) -> Option<Month> {
+    /// The last month of `key` that can be selected of a job with periods of the unit `by`; none where there is no last one.
+    pub fn last_month(&self, key: &str, by: PeriodUnit) -> Option<Month> {
         let of_selectors: Option<Vec<Month>> =
-            self.selectors_of(key).map(|(_, selector)| selector.last_month()).collect();
+            self.selectors_of(key).map(|(_, selector)| selector.last_month(by)).collect();
         let last = of_selectors.and_then(|months| months.into_iter().max());
-        [last, self.to].into_iter().flatten().min()
+        [last, self.to.map(Period::last_month)].into_iter().flatten().min()
     }
 
     /// The keys that it names, if it names each of its keys.
@@ -116,13 +130,13 @@ impl Selection {
         for of_key in partitions.chunk_by(|a, b| a.key == b.key) {
             let selectors: Vec<(usize, &Selector)> = self.selectors_of(&of_key[0].key).collect();
             for partition in of_key {
-                let month = partition.period.month();
+                let period = partition.period;
                 let mut is_selected = self.selectors.is_empty();
-                for (at, _) in selectors.iter().filter(|(_, selector)| selector.matches_month(month)) {
+                for (at, _) in selectors.iter().filter(|(_, selector)| selector.matches_period(period)) {
                     is_matched[*at] = true;
                     is_selected = true;
                 }
-                if is_selected && self.is_within(month) {
+                if is_selected && is_within(period, self.from, self.to) {
                     selected.push(partition.clone());
                 }
             }
@@ -139,12 +153,8 @@ impl Selection {
         all.filter(move |(_, selector)| selector.matches_key(key))
     }
 
-    fn bounds_months(&self) -> bool {
+    fn is_bounded(&self) -> bool {
         self.from.is_some() || self.to.is_some()
-    }
-
-    fn is_within(&self, month: Month) -> bool {
-        self.from.is_none_or(|from| from <= month) && self.to.is_none_or(|to| month <= to)
     }
 }
 
@@ -207,7 +217,9 @@ mod tests {
 
     #[test]
     fn what_is_selected_of_a_key_is_known_without_its_partitions() {
-        let last = |selection: &Selection, key| selection.last_month(key).map(|month| month.to_string());
+        let last = |selection: &Selection, key| {
+            selection.last_month(key, PeriodUnit::Month).map(|month| month.to_string())
+        };
         let some = selection(&["eurusd:2017-01", "eur*:..2017-03", "gbpusd"], None, None);
         assert_eq!(last(&some, "eurusd").as_deref(), Some("2017-03"));
         assert_eq!((last(&some, "gbpusd"), last(&some, "usdjpy")), (None, None));
@@ -222,6 +234,16 @@ mod tests {
 
         let all = Selection::default();
         assert!(all.is_all() && all.selects_whole_key("x") && all.named_keys().is_none());
+    }
+
+    #[test]
+    fn bounds_within_a_period_of_the_job_are_refused() {
+        let check = |selectors: &[&str], from, to, by| selection(selectors, from, to).check_unit(by);
+        assert_eq!(check(&["a:2017"], Some("2016"), Some("2017-12"), PeriodUnit::Year), Ok(()));
+        let error = check(&["a"], Some("2017-02"), None, PeriodUnit::Year).unwrap_err().to_string();
+        assert!(error.contains("`--from 2017-02`: 2017-02 is only a part of 2017"), "{error}");
+        let error = check(&["a"], None, Some("2017-02"), PeriodUnit::Quarter).unwrap_err().to_string();
+        assert!(error.contains("`--to 2017-02`") && error.contains("write 2017-Q1"), "{error}");
     }
 
     #[test]

@@ -1,22 +1,25 @@
-//! [`Selector`]: keys and months as a user names them, `eur*:2017-01..2017-06`.
+//! [`Selector`]: keys and periods as a user names them, `eur*:2017-01..2017-06`.
 
 use glob::Pattern as Glob;
 
 use crate::key::{KeyError, check_key};
-use crate::month::{Month, MonthError};
+use crate::month::Month;
+use crate::part_of_period::PartOfPeriod;
 use crate::partition::Partition;
+use crate::period::{Period, PeriodError, PeriodUnit};
 
 /// The characters that make a glob of a text.
 const WILDCARDS: [char; 3] = ['*', '?', '['];
 
-/// Keys, months or both: `KEY`, `KEY:MONTHS` or `:MONTHS`. `KEY` is a key, or a glob such as `eur*`. `MONTHS` is a month, a range
-/// with both ends included, either of which may be left out, such as `2017-01..2017-06` or `2017-03..`, or a glob such as `2017-0?`.
+/// Keys, periods or both: `KEY`, `KEY:PERIODS` or `:PERIODS`. `KEY` is a key, or a glob such as `eur*`. `PERIODS` is a month, quarter or
+/// year, a range with both ends included, either of which may be left out, such as `2017-01..2017-06` or `2017-Q3..`, or a glob such as
+/// `2017-0?`. A period takes the job's periods that are in it: `2017` twelve months.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selector {
     /// As it was typed.
     text: String,
     keys: KeySelector,
-    months: MonthSelector,
+    periods: PeriodSelector,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,13 +30,13 @@ enum KeySelector {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum MonthSelector {
+enum PeriodSelector {
     /// From the first to the last, both included, where there are such.
-    Range { first: Option<Month>, last: Option<Month> },
+    Range { first: Option<Period>, last: Option<Period> },
     Glob {
-        months: Glob,
-        /// The last month there can be that it matches.
-        last: Month,
+        periods: Glob,
+        /// The last period of each unit there can be that it matches; none of units of which it matches none.
+        lasts: [Option<Period>; PeriodUnit::ALL.len()],
     },
 }
 
@@ -42,7 +45,7 @@ enum MonthSelector {
 #[non_exhaustive]
 pub enum SelectorError {
     /// Nothing, which must not pass for everything.
-    #[error("it is empty; name a key, months after a colon, or both: eurusd, :2017-01 or eurusd:2017-01")]
+    #[error("it is empty; name a key, a month after a colon, or both: eurusd, :2017-01 or eurusd:2017-01")]
     Empty,
     /// The part before the colon.
     #[error(transparent)]
@@ -54,17 +57,33 @@ pub enum SelectorError {
     KeyGlob(String),
     /// The part after the colon.
     #[error(transparent)]
-    Month(#[from] MonthError),
+    Period(#[from] PeriodError),
     /// The part after the colon, where it has wildcards.
     #[error("`{0}` matches no month: months are written as 2017-01, so 2017-0? is January to September")]
     MonthGlob(String),
+    /// A glob that matches no period of the job's unit.
+    #[error("`{glob}` matches no {} of this job: they are written as {}", by.noun(), by.example())]
+    OtherUnit {
+        /// What was typed.
+        glob: String,
+        /// The job's unit.
+        by: PeriodUnit,
+    },
+    /// A bound in the middle of one of the job's periods.
+    #[error("`{selector}`: {part}")]
+    Part {
+        /// What was typed.
+        selector: String,
+        /// Which period, and what to write.
+        part: PartOfPeriod,
+    },
     /// A range that ends before it begins.
-    #[error("the months {first} to {last} are in the wrong order; write the earlier one first")]
+    #[error("{first} to {last} are in the wrong order; write the earlier one first")]
     Reversed {
-        /// The first month.
-        first: Month,
-        /// The last one, which is before it.
-        last: Month,
+        /// The first period.
+        first: Period,
+        /// The last one, which ends before it begins.
+        last: Period,
     },
 }
 
@@ -76,11 +95,11 @@ impl std::str::FromStr for Selector {
         if text.is_empty() || text == ":" {
             return Err(SelectorError::Empty);
         }
-        let (key, months) = match text.split_once(':') {
-            Some((key, months)) => (key, MonthSelector::parse(months)?),
-            None => (text, MonthSelector::ALL),
+        let (key, periods) = match text.split_once(':') {
+            Some((key, periods)) => (key, PeriodSelector::parse(periods)?),
+            None => (text, PeriodSelector::ALL),
         };
-        Ok(Self { text: text.to_owned(), keys: KeySelector::parse(key)?, months })
+        Ok(Self { text: text.to_owned(), keys: KeySelector::parse(key)?, periods })
     }
 }
 
@@ -93,7 +112,7 @@ impl std::fmt::Display for Selector {
 impl Selector {
     /// All partitions of a key.
     pub fn from_key(key: &str) -> Self {
-        Self { text: key.to_owned(), keys: KeySelector::One(key.to_owned()), months: MonthSelector::ALL }
+        Self { text: key.to_owned(), keys: KeySelector::One(key.to_owned()), periods: PeriodSelector::ALL }
     }
 
     /// The one key that it names; none where it is a pattern.
@@ -104,13 +123,44 @@ impl Selector {
         }
     }
 
-    /// The one partition that it names; none where it stands for several.
+    /// The one partition that it names as it is typed, whatever the job's periods are; none where it stands for several.
     pub fn partition(&self) -> Option<Partition> {
-        match (&self.keys, &self.months) {
-            (KeySelector::One(key), MonthSelector::Range { first: Some(first), last: Some(last) }) => {
-                (first == last).then(|| Partition::new(key.clone(), (*first).into()))
+        match (&self.keys, &self.periods) {
+            (KeySelector::One(key), PeriodSelector::Range { first: Some(first), last: Some(last) }) => {
+                (first == last).then(|| Partition::new(key.clone(), *first))
             }
             _ => None,
+        }
+    }
+
+    /// The one partition that it names in a job with periods of the unit `by`; none where it stands for several.
+    pub fn partition_by(&self, by: PeriodUnit) -> Option<Partition> {
+        match (&self.keys, &self.periods) {
+            (KeySelector::One(key), PeriodSelector::Range { first: Some(first), last: Some(last) }) => {
+                let period = by.period_of(first.first_month());
+                let is_all =
+                    period.first_month() == first.first_month() && period.last_month() == last.last_month();
+                is_all.then(|| Partition::new(key.clone(), period))
+            }
+            _ => None,
+        }
+    }
+
+    /// Checks that it can be said of a job with periods of the unit `by` whether each is meant.
+    ///
+    /// # Errors
+    /// [`SelectorError`] naming what to write.
+    pub fn check_unit(&self, by: PeriodUnit) -> Result<(), SelectorError> {
+        let at = |part| SelectorError::Part { selector: self.text.clone(), part };
+        match &self.periods {
+            PeriodSelector::Range { first, last } => {
+                first.map_or(Ok(()), |first| first.check_start(by)).map_err(at)?;
+                last.map_or(Ok(()), |last| last.check_end(by)).map_err(at)
+            }
+            PeriodSelector::Glob { lasts, .. } if lasts[by as usize].is_none() => {
+                Err(SelectorError::OtherUnit { glob: self.text.clone(), by })
+            }
+            PeriodSelector::Glob { .. } => Ok(()),
         }
     }
 
@@ -123,28 +173,33 @@ impl Selector {
         }
     }
 
-    /// Whether partitions of `month` may be meant.
-    pub fn matches_month(&self, month: Month) -> bool {
-        match &self.months {
-            MonthSelector::Range { first, last } => {
-                first.is_none_or(|first| first <= month) && last.is_none_or(|last| month <= last)
-            }
-            MonthSelector::Glob { months, .. } => months.matches(&month.to_string()),
+    /// Whether partitions of `period` may be meant.
+    pub fn matches_period(&self, period: Period) -> bool {
+        match &self.periods {
+            PeriodSelector::Range { first, last } => is_within(period, *first, *last),
+            PeriodSelector::Glob { periods, .. } => periods.matches(&period.to_string()),
         }
     }
 
-    /// Whether it takes every month of the keys that it matches.
-    pub fn takes_all_months(&self) -> bool {
-        self.months == MonthSelector::ALL
+    /// Whether it takes every period of the keys that it matches.
+    pub fn takes_all_periods(&self) -> bool {
+        self.periods == PeriodSelector::ALL
     }
 
-    /// The last month that it can match; none where there is no last one.
-    pub fn last_month(&self) -> Option<Month> {
-        match &self.months {
-            MonthSelector::Range { last, .. } => *last,
-            MonthSelector::Glob { last, .. } => Some(*last),
-        }
+    /// The last month that it can match in a job with periods of the unit `by`; none where there is no last one.
+    pub fn last_month(&self, by: PeriodUnit) -> Option<Month> {
+        let last = match &self.periods {
+            PeriodSelector::Range { last, .. } => *last,
+            PeriodSelector::Glob { lasts, .. } => lasts[by as usize],
+        };
+        last.map(Period::last_month)
     }
+}
+
+/// Whether all of a period is between the start of the first and the end of the last, where there are such.
+pub(crate) fn is_within(period: Period, first: Option<Period>, last: Option<Period>) -> bool {
+    first.is_none_or(|first| first.first_month() <= period.first_month())
+        && last.is_none_or(|last| period.last_month() <= last.last_month())
 }
 
 impl KeySelector {
@@ -162,13 +217,16 @@ impl KeySelector {
     }
 }
 
-impl MonthSelector {
+impl PeriodSelector {
     const ALL: Self = Self::Range { first: None, last: None };
 
     fn parse(text: &str) -> Result<Self, SelectorError> {
         if text.contains(WILDCARDS) {
-            let found = glob(text, |c| c.is_ascii_digit())
-                .and_then(|months| last_match(text, &months).map(|last| Self::Glob { months, last }));
+            let periods = glob(text, |c| c.is_ascii_digit() || c == 'Q');
+            let found = periods.and_then(|periods| {
+                let lasts = PeriodUnit::ALL.map(|unit| last_match(text, &periods, unit));
+                lasts.iter().any(Option::is_some).then_some(Self::Glob { periods, lasts })
+            });
             return found.ok_or_else(|| SelectorError::MonthGlob(text.to_owned()));
         }
         let (first, last) = match text.split_once("..") {
@@ -178,9 +236,20 @@ impl MonthSelector {
         let end = |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
         match (end(first)?, end(last)?) {
             (None, None) => Err(SelectorError::Empty),
-            (Some(first), Some(last)) if last < first => Err(SelectorError::Reversed { first, last }),
+            (Some(first), Some(last)) => {
+                check_order(first, last).map(|()| Self::Range { first: Some(first), last: Some(last) })
+            }
             (first, last) => Ok(Self::Range { first, last }),
         }
+    }
+}
+
+/// Checks that a range does not end before it begins.
+pub(crate) fn check_order(first: Period, last: Period) -> Result<(), SelectorError> {
+    if last.last_month() < first.first_month() {
+        Err(SelectorError::Reversed { first, last })
+    } else {
+        Ok(())
     }
 }
 
@@ -190,15 +259,29 @@ fn glob(text: &str, is_allowed: impl Fn(char) -> bool) -> Option<Glob> {
     if text.chars().all(is_known) { Glob::new(text).ok() } else { None }
 }
 
-/// The last month that a glob matches; none where it matches none.
-fn last_match(text: &str, months: &Glob) -> Option<Month> {
+/// The last period of a unit that a glob matches; none where it matches none.
+fn last_match(text: &str, periods: &Glob, unit: PeriodUnit) -> Option<Period> {
+    let in_year: u8 = match unit {
+        PeriodUnit::Month => 12,
+        PeriodUnit::Quarter => 4,
+        PeriodUnit::Year => 1,
+        PeriodUnit::All => {
+            return periods.matches(unit.name()).then(|| unit.period_of(Month::MIN));
+        }
+    };
     // Only the years that begin as the glob does.
     let digits: String = text.chars().take_while(char::is_ascii_digit).take(4).collect();
     let years_each = [10_000, 1000, 100, 10, 1][digits.len()];
     let first = digits.parse().unwrap_or(0) * years_each;
     let years = (first..first + years_each).rev().filter(|year: &usize| (1..=9998).contains(year));
-    let written = years.flat_map(|year| (1..=12).rev().map(move |month| format!("{year:04}-{month:02}")));
-    written.filter(|month| months.matches(month)).find_map(|month| month.parse().ok())
+    let written = years.flat_map(|year| {
+        (1..=in_year).rev().map(move |number| match unit {
+            PeriodUnit::Month => format!("{year:04}-{number:02}"),
+            PeriodUnit::Quarter => format!("{year:04}-Q{number}"),
+            PeriodUnit::Year | PeriodUnit::All => format!("{year:04}"),
+        })
+    });
+    written.filter(|period| periods.matches(period)).find_map(|period| period.parse().ok())
 }
 
 #[cfg(test)]
@@ -210,9 +293,14 @@ mod tests {
     }
 
     fn months(text: &str) -> Vec<String> {
-        let (first, last): (Month, Month) = ("2016-11".parse().unwrap(), "2018-02".parse().unwrap());
+        periods(text, "2016-11", "2018-02")
+    }
+
+    fn periods(text: &str, first: &str, last: &str) -> Vec<String> {
+        let (first, last): (Period, Period) = (first.parse().unwrap(), last.parse().unwrap());
         let selector = selector(text);
-        first.through(last).filter(|month| selector.matches_month(*month)).map(|m| m.to_string()).collect()
+        assert_eq!(selector.check_unit(first.unit()), Ok(()));
+        first.through(last).filter(|period| selector.matches_period(*period)).map(|p| p.to_string()).collect()
     }
 
     #[test]
@@ -238,16 +326,50 @@ mod tests {
         assert_eq!(months("a:2017-1?"), ["2017-10", "2017-11", "2017-12"]);
         assert_eq!(months("a:*-01"), ["2017-01", "2018-01"]);
         assert_eq!(months("a").len(), 16);
+        assert_eq!(months(":2016"), ["2016-11", "2016-12"]);
+        assert_eq!(months(":2016-Q4..2017-01"), ["2016-11", "2016-12", "2017-01"]);
+    }
+
+    #[test]
+    fn longer_periods_are_selected_as_they_are_written() {
+        let quarters = |text| periods(text, "2016-Q3", "2017-Q4");
+        assert_eq!(quarters("a:2017-Q1"), ["2017-Q1"]);
+        assert_eq!(quarters(":2016"), ["2016-Q3", "2016-Q4"]);
+        assert_eq!(quarters(":2017-04..2017-09"), ["2017-Q2", "2017-Q3"]);
+        assert_eq!(quarters(":*-Q[34]"), ["2016-Q3", "2016-Q4", "2017-Q3", "2017-Q4"]);
+        assert_eq!(periods("a:201[67]", "2015", "2018"), ["2016", "2017"]);
+        assert_eq!(periods("a:2017..", "2015", "2018"), ["2017", "2018"]);
+        assert_eq!(
+            (periods("a:all", "all", "all"), periods("a:*", "all", "all")),
+            (vec!["all".into()], vec!["all".into()])
+        );
+    }
+
+    #[test]
+    fn what_ends_within_a_period_of_the_job_is_refused() {
+        for (text, by, part) in [
+            ("a:2017-02", PeriodUnit::Quarter, "`a:2017-02`: 2017-02 is only a part of 2017-Q1"),
+            ("a:2017-01..2017-05", PeriodUnit::Quarter, "write 2017-Q2"),
+            (":2017-Q2..", PeriodUnit::Year, "write 2017"),
+            ("a:2017", PeriodUnit::All, "each key has one partition"),
+            ("a:2017-0?", PeriodUnit::Year, "matches no year of this job: they are written as 2017"),
+            ("a:2017-Q?", PeriodUnit::Month, "matches no month of this job"),
+        ] {
+            let error = selector(text).check_unit(by).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
     }
 
     #[test]
     fn the_last_month_ends_a_selection_where_it_has_one() {
-        let last = |text: &str| selector(text).last_month().map(|month| month.to_string());
+        let last = |text: &str| selector(text).last_month(PeriodUnit::Month).map(|month| month.to_string());
         assert_eq!(last("a:2017-01"), Some("2017-01".to_owned()));
         assert_eq!(last("a:..2017-03"), Some("2017-03".to_owned()));
         assert_eq!(last("a:201?-0[1-5]"), Some("2019-05".to_owned()));
         assert_eq!(last("a:*-*"), Some(Month::MAX.to_string()));
         assert_eq!((last("a:2017-01.."), last("eur*")), (None, None));
+        let last = selector("a:2017-Q?").last_month(PeriodUnit::Quarter);
+        assert_eq!(last, "2017-12".parse().ok());
     }
 
     #[test]
@@ -255,6 +377,15 @@ mod tests {
         let partition = |text: &str| selector(text).partition().map(|partition| partition.to_string());
         assert_eq!(partition("a:2017-01"), Some("a 2017-01".to_owned()));
         assert_eq!(partition("a:2017-01..2017-01"), Some("a 2017-01".to_owned()));
+        assert_eq!(partition("a:2017"), Some("a 2017".to_owned()));
+        let by = |text: &str, by| selector(text).partition_by(by).map(|partition| partition.to_string());
+        assert_eq!((by("a:2017", PeriodUnit::Month), by("a:2017-02", PeriodUnit::Year)), (None, None));
+        assert_eq!(by("a:2017", PeriodUnit::Year), Some("a 2017".to_owned()));
+        assert_eq!(by("a:2017-01..2017-Q1", PeriodUnit::Quarter), Some("a 2017-Q1".to_owned()));
+        assert_eq!(
+            (by("a:all", PeriodUnit::All), by("a", PeriodUnit::All)),
+            (Some("a all".to_owned()), None)
+        );
         for several in ["a", "a*:2017-01", ":2017-01", "a:2017-01..2017-02", "a:2017-01..", "a:2017-0?"] {
             assert_eq!(partition(several), None, "{several}");
         }
@@ -269,9 +400,9 @@ mod tests {
             ("a:", "it is empty"),
             ("a:..", "`..` is not a month"),
             ("a:2017-13", "`2017-13` is not a month"),
-            ("a:2017", "`2017` is not a month"),
+            ("a:2017-Q5", "`2017-Q5` is not a month, quarter or year"),
             ("a:0000-01", "not a month"),
-            ("a:2017-02..2017-01", "the months 2017-02 to 2017-01 are in the wrong order"),
+            ("a:2017-02..2017-01", "2017-02 to 2017-01 are in the wrong order"),
             ("a:2017-01..2017-02..2017-03", "`2017-02..2017-03` is not a month"),
             ("a:2017-01...2017-03", "`.2017-03` is not a month"),
             ("a:2017-1*-1", "matches no month"),

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::few::few;
 use crate::nearest::nearest;
 use crate::partition::Partition;
+use crate::period::PeriodUnit;
 use crate::selection::Selection;
 use crate::selector::Selector;
 
@@ -16,6 +17,8 @@ pub(crate) struct Selectable<'a> {
     pub(crate) keys: &'a [String],
     /// Of the keys that a selector matches at least.
     pub(crate) partitions: &'a [Partition],
+    /// How long the job's periods are.
+    pub(crate) by: PeriodUnit,
 }
 
 impl Selectable<'_> {
@@ -54,13 +57,15 @@ impl Selectable<'_> {
         let subject = key.unwrap_or("what matches");
         match months(of_keys) {
             Some(months) => format!("this job has {months} of {subject}"),
-            None => format!("no month of {subject} between `from` and `to` of [partitions] has rows"),
+            None => {
+                format!("no {} of {subject} between `from` and `to` of [partitions] has rows", self.by.noun())
+            }
         }
     }
 
     /// Why nothing is left, where every selector matches something.
     pub(crate) fn why_nothing_is_left(&self, selection: &Selection) -> String {
-        let (from, to) = selection.months();
+        let (from, to) = selection.bounds();
         let from = from.map(|from| format!(" from {from}"));
         let to = to.map(|to| format!(" to {to}"));
         let selected = self.partitions.iter().filter(|partition| selection.selects_key(&partition.key));

@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rollfit_job::config::{Compression, DirectIo, JobConfig, Series};
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::runners::RunnerName;
 use rollfit_job::store::{Fault, StoreError};
 
@@ -56,6 +57,7 @@ pub struct ParquetStore {
     is_unnamed: bool,
     /// Of a store that is opened to write features, as far as its file system has locks on directories.
     job_lock: Option<JobLock>,
+    by: PeriodUnit,
     series: Vec<Series>,
     columns: Vec<String>,
     compression: Compression,
@@ -115,6 +117,7 @@ impl ParquetStore {
             note: LockNote::new(&RunnerName::of_job(config)),
             is_unnamed: config.sink.name.is_none(),
             job_lock: None,
+            by: config.by,
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),
             compression: config.sink.compression,

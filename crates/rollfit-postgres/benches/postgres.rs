@@ -105,7 +105,7 @@ impl Bench {
         }
         let all = partitions(&self.config(case, "ours"), &parquet, &parquet, &Selection::default()).unwrap();
         let mut by_month = all;
-        by_month.sort_by_key(|partition| (partition.period.month(), partition.key.clone()));
+        by_month.sort_by_key(|partition| (partition.period, partition.key.clone()));
         let mut ratios = [Vec::new(), Vec::new()];
         let mut seconds = [Vec::new(), Vec::new()];
         for (at, block) in by_month.chunks(self.block_partitions).take(blocks).enumerate() {
@@ -350,7 +350,7 @@ fn create_sql(case: &Case, table: &str, series: &Series) -> String {
 }
 
 fn read_to_nowhere(client: &mut Client, config: &JobConfig, partition: &Partition) {
-    let month = partition.period.month();
+    let month = partition.period.first_month();
     for series in &config.series {
         let (table, time) = (series.table.for_key(&partition.key), &series.time);
         let sql = format!(

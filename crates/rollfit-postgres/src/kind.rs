@@ -101,9 +101,11 @@ impl StoreKind for Postgres {
 fn check_named(all: &[Series]) -> Result<(), StoreError> {
     let Some(series) = all.iter().find(|series| series.features.is_none()) else { return Ok(()) };
     let name = &series.name;
+    let of_period = series.by.placeholders().iter().map(|(placeholder, _)| format!("_{{{placeholder}}}"));
     Err(StoreError::permanent(format!(
         "[series.{name}] has no `features`: PostgreSQL keeps each partition's features in a table of its own; name it, such as \
-         features = \"reg_{name}_{{key}}_{{yyyy}}_{{mm}}\""
+         features = \"reg_{name}_{{key}}{}\"",
+        of_period.collect::<String>()
     )))
 }
 

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use rollfit_job::config::{JobConfig, Series, StoreConfig};
 use rollfit_job::patience::patiently;
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::receipt::Definition;
 use rollfit_job::runners::RunnerName;
 use rollfit_job::store::{Purpose, StoreError};
@@ -76,6 +77,8 @@ pub struct PostgresStore {
     definition: HashedDefinition,
     /// Definitions that were read.
     known_definitions: KnownDefinitions,
+    /// How long the periods of its partitions are.
+    by: PeriodUnit,
     /// The series as they are stored, see [`Series::as_stored`].
     series: Vec<Series>,
     /// The series as readers of features see them.
@@ -160,6 +163,7 @@ impl PostgresStore {
             budget,
             is_local,
             metrics_command: metrics_command(config),
+            by: config.by,
             series: config.series.iter().map(Series::as_stored).collect(),
             feature_series: config.series.clone(),
             numbers: config.sink.numbers.into(),

@@ -3,9 +3,10 @@
 //! Invariants: all partitions are looked at before the first is removed, and what rollfit did not write is removed by nobody here. What was
 //! removed is said, also where a later partition fails.
 
-use rollfit_job::config::Workers;
+use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::few::few;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::selection::{Selected, Selection};
 use rollfit_job::store::{Claim, Found, Purpose, Sink, StoreError, Write};
 use rollfit_job::workers::for_each;
@@ -22,11 +23,12 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     let selection = arguments.months.selection(&arguments.partitions)?;
     let config = open::config(&arguments.job)?;
     let purpose = if arguments.dry_run { Purpose::Read } else { Purpose::Write };
+    selection.check_unit(config.by).map_err(|error| Failure::usage(error.to_string()))?;
     let store = stores::open_sink(&config, purpose)?;
     if !arguments.dry_run {
         stores::opened(store.check_version())?;
     }
-    let named = named(&selection);
+    let named = named(&selection, &config);
     let partitions = match &named {
         Some(partitions) => partitions.clone(),
         None => stored(&selection, store.as_ref(), &config.run.workers)?,
@@ -44,7 +46,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
         return Ok(Exit::Done);
     }
     if !arguments.yes {
-        confirm(&loss, named.is_some(), &store.place())?;
+        confirm(&loss, (named.is_some(), config.by), &store.place())?;
     }
     let mut dropped = Vec::new();
     let ended = drop_all(store.as_ref(), partitions, &mut dropped);
@@ -56,10 +58,10 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
 }
 
 /// The partitions, if each is named; a store need not list what it has then.
-fn named(selection: &Selection) -> Option<Vec<Partition>> {
+fn named(selection: &Selection, config: &JobConfig) -> Option<Vec<Partition>> {
     let partitions: Option<Vec<Partition>> =
-        selection.selectors().iter().map(rollfit_job::selector::Selector::partition).collect();
-    let mut partitions = partitions.filter(|_| selection.months() == (None, None))?;
+        selection.selectors().iter().map(|selector| selector.partition_by(config.by)).collect();
+    let mut partitions = partitions.filter(|_| selection.bounds() == (None, None))?;
     partitions.sort();
     partitions.dedup();
     Some(partitions)
@@ -109,11 +111,12 @@ fn check_all(store: &dyn Sink, partitions: &[Partition], workers: usize) -> Resu
 }
 
 /// Asks on a terminal. Elsewhere only what is named partition by partition is dropped without a question.
-fn confirm(loss: &str, is_named: bool, place: &str) -> Result<(), Failure> {
+fn confirm(loss: &str, (is_named, by): (bool, PeriodUnit), place: &str) -> Result<(), Failure> {
     match question::can_be_asked() {
         false if is_named => Ok(()),
         false => Err(Failure::usage(format!(
-            "add --yes to drop more than partitions named as KEY:YYYY-MM; this is {loss}"
+            "add --yes to drop more than partitions named as {}; this is {loss}",
+            if by.is_month() { "KEY:YYYY-MM".to_owned() } else { format!("KEY:{}", by.example()) }
         ))),
         true if question::is_agreed(&format!("Drop {loss}, at {place}?"))? => Ok(()),
         true => Err(Failure::failed("nothing was dropped")),

@@ -125,10 +125,10 @@ fn keys(partitions: &[Partition]) -> BTreeSet<&str> {
     partitions.iter().map(|partition| partition.key.as_str()).collect()
 }
 
-/// The partitions but for those of months that have not begun: they have no rows, which is no failure.
+/// The partitions but for those of periods that have not begun: they have no rows, which is no failure.
 fn begun(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Vec<Partition> {
     let has_begun = |partition: &&Partition| match newest.get(&partition.key) {
-        Some(newest) if newest.is_none_or(|newest| newest < partition.period.month()) => {
+        Some(newest) if newest.is_none_or(|newest| newest < partition.period.first_month()) => {
             // The run reports features without rows.
             !matches!(open.sink.is_missing(partition), Ok(true))
         }
@@ -137,19 +137,22 @@ fn begun(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Vec<Partit
     open.partitions.iter().filter(has_begun).cloned().collect()
 }
 
-/// Refuses to follow where every selected month is over.
+/// Refuses to follow where every selected period is over.
 fn check_open(open: &OpenJob, newest: &BTreeMap<String, Option<Month>>) -> Result<(), Failure> {
     let mut over = None;
     for key in keys(&open.partitions) {
-        let last = [open.selection.last_month(key), open.config.to].into_iter().flatten().min();
+        let last =
+            [open.selection.last_month(key, open.config.by), open.config.to].into_iter().flatten().min();
         match (last, newest.get(key).copied().flatten()) {
             (Some(last), Some(newest)) if last < newest => over = Some((key, last, newest)),
             _ => return Ok(()),
         }
     }
     let Some((key, last, newest)) = over else { return Ok(()) };
+    let by = open.config.by;
+    let (unit, last, newest) = (by.noun(), by.period_of(last), by.period_of(newest));
     Err(Failure::usage(format!(
-        "no month is open: {key} has rows in {newest}, and {last} is the last month selected; select later months ([partitions] \
+        "no {unit} is open: {key} has rows in {newest}, and {last} is the last {unit} selected; select later {unit}s ([partitions] \
          to = \"latest\", or --only {key}), or run without --follow"
     )))
 }
@@ -232,7 +235,10 @@ fn follow_until_stopped(
         // Nobody waits for it: a server that is away may take a while to say so.
         watch.spawn(move || watch_server(&sink, machine.as_ref(), &ended))?;
         if follow(&open.job(), selected, &options, stop, reporters) == FollowEnd::NothingLeft {
-            logging::info("nothing is left to follow: the last selected month is over");
+            logging::info(&format!(
+                "nothing is left to follow: the last selected {} is over",
+                open.config.by.noun()
+            ));
         }
         Ok(())
     })

@@ -70,7 +70,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &PlanArguments) -> Result
         estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
         new_definition.iter().try_for_each(|new| output::line(&new.sentence()))?;
     }
-    unfilled::warn(unfilled_windows, open.config.boundary);
+    unfilled::warn(unfilled_windows, &open.config);
     if !space.is_enough() {
         logging::warn(
             "the store does not have enough free space for this plan; free some, or select fewer with --only",

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::run::{Outcome, RunReport};
 
@@ -64,16 +63,15 @@ impl Remaining {
     }
 }
 
-/// The partitions as selectors: the months of a key that follow each other in one.
+/// The partitions as selectors: the periods of a key that follow each other in one.
 fn selectors(partitions: &[Partition]) -> Vec<String> {
-    let follows =
-        |a: &Partition, b: &Partition| a.key == b.key && a.period.month().next() == b.period.month();
+    let follows = |a: &Partition, b: &Partition| a.key == b.key && a.period.next() == Some(b.period);
     let runs = partitions.chunk_by(follows);
     let selector = |run: &[Partition]| {
-        let (first, last): (&Partition, Month) = (run.first()?, run.last()?.period.month());
-        let from = first.period.month();
-        let months = if from == last { from.to_string() } else { format!("{from}..{last}") };
-        Some(format!("{}:{months}", first.key))
+        let (first, last) = (run.first()?, run.last()?.period);
+        let from = first.period;
+        let periods = if from == last { from.to_string() } else { format!("{from}..{last}") };
+        Some(format!("{}:{periods}", first.key))
     };
     runs.filter_map(selector).collect()
 }
@@ -89,6 +87,8 @@ mod tests {
     #[test]
     fn months_that_follow_each_other_are_one_selector() {
         let left = ["2017-11", "2017-12", "2018-01", "2018-03"].map(|month| partition("eurusd", month));
+        let quarters = ["2017-Q4", "2018-Q1"].map(|quarter| partition("eurusd", quarter));
+        assert_eq!(selectors(&quarters), ["eurusd:2017-Q4..2018-Q1"]);
         let left = [&left[..], &[partition("gbpusd", "2018-04")]].concat();
         assert_eq!(selectors(&left), ["eurusd:2017-11..2018-01", "eurusd:2018-03", "gbpusd:2018-04"]);
         let of_eurusd = left.iter().filter(|partition| partition.key == "eurusd");

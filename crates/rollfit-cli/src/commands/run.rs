@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rollfit::Cpu;
+use rollfit_job::config::JobConfig;
 use rollfit_job::few::few;
 use rollfit_job::foreign;
 use rollfit_job::join_loss::JoinLoss;
@@ -135,19 +136,23 @@ fn run_reported(
     let written = written_keys(&open.partitions, &report)
         .filter(|usable| open.selection.selects_whole_key(&usable.partition.key));
     let unfilled_windows = unfilled_windows(&open.config, written);
-    unfilled::warn(&unfilled_windows, open.config.boundary);
+    unfilled::warn(&unfilled_windows, &open.config);
     let new_definition = NewDefinition::new(open, outcomes(&report).map(earlier));
     let summary = Summary::new(&report, open.share.clone(), arguments.no_help, took);
     if open.share.is_none() && open.selection.is_all() && summary.is_all_empty() {
-        logging::warn(ALL_EMPTY);
+        logging::warn(&all_empty(&open.config));
     }
     let summary = Summary { unfilled_windows, new_definition, remaining, ..summary };
     Ok((summary, reporters))
 }
 
 /// What is said of a job that has nothing to compute anywhere, which is more likely a slip than meant.
-const ALL_EMPTY: &str =
-    "no series has a row in any month of the job: check from and to in [partitions], and the source tables";
+fn all_empty(config: &JobConfig) -> String {
+    let unit = config.by.noun();
+    format!(
+        "no series has a row in any {unit} of the job: check from and to in [partitions], and the source tables"
+    )
+}
 
 /// How each partition ended that the run worked on, in its own share and in others.
 fn outcomes(report: &RunReport) -> impl Iterator<Item = &(Partition, Outcome)> {

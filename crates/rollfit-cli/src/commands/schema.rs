@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 
-use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::Purpose;
@@ -53,7 +52,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Resu
     Ok(Exit::Done)
 }
 
-/// The months after the last one of each key.
+/// The periods that begin in the months after the last one of each key.
 fn months_ahead(partitions: &[Partition], count: usize) -> Vec<Partition> {
     let mut last_of_key: HashMap<&str, Period> = HashMap::new();
     for partition in partitions {
@@ -62,8 +61,11 @@ fn months_ahead(partitions: &[Partition], count: usize) -> Vec<Partition> {
     }
     let is_last = |partition: &&Partition| last_of_key.get(partition.key.as_str()) == Some(&partition.period);
     let after = |last: &Partition| {
-        let months = last.period.month().through(Month::MAX).skip(1).take(count);
-        months.map(|month| Partition::new(last.key.clone(), month.into())).collect::<Vec<_>>()
+        let end = last.period.last_month().after(count);
+        let periods = std::iter::successors(last.period.next(), |period| period.next());
+        // One that begins within these months is there when they are over.
+        let ahead = periods.take_while(|period| period.first_month() <= end);
+        ahead.map(|period| Partition::new(last.key.clone(), period)).collect::<Vec<_>>()
     };
     partitions.iter().filter(is_last).flat_map(after).collect()
 }
@@ -82,5 +84,8 @@ mod tests {
         let ahead = [partition("a", "2018-01"), partition("a", "2018-02"), partition("b", "9998-12")];
         assert_eq!(months_ahead(&planned, 2), ahead);
         assert!(months_ahead(&planned, 0).is_empty());
+        let quarters = [partition("a", "2017-Q3")];
+        assert_eq!(months_ahead(&quarters, 4), [partition("a", "2017-Q4"), partition("a", "2018-Q1")]);
+        assert!(months_ahead(&[partition("a", "all")], 12).is_empty());
     }
 }

@@ -1,16 +1,17 @@
 //! The warnings of `plan` and `run` about windows that never fill.
 
-use rollfit_job::config::Boundary;
+use rollfit_job::config::{Boundary, JobConfig};
 use rollfit_job::few::{SHOWN_MAX, few_and};
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::unfilled::UnfilledWindow;
 
 use crate::format::{count, plural};
 use crate::logging;
 
 /// Warns once per window, and of many windows at once.
-pub(super) fn warn(windows: &[UnfilledWindow], boundary: Boundary) {
+pub(super) fn warn(windows: &[UnfilledWindow], config: &JobConfig) {
     let (shown, others) = windows.split_at(windows.len().min(SHOWN_MAX));
-    shown.iter().for_each(|window| logging::warn(&sentence(window, boundary)));
+    shown.iter().for_each(|window| logging::warn(&sentence(window, config)));
     if let (Some(first), Some(last)) = (others.first(), others.last()) {
         logging::warn(&format!(
             "{}, {} to {}, never fill either; --json lists them",
@@ -21,13 +22,15 @@ pub(super) fn warn(windows: &[UnfilledWindow], boundary: Boundary) {
     }
 }
 
-fn sentence(window: &UnfilledWindow, boundary: Boundary) -> String {
-    let remedy = match boundary {
-        Boundary::Reset => format!(
-            "boundary = \"carry\" in [run] lets it reach into earlier months, at most {} rows of a key in all",
+fn sentence(window: &UnfilledWindow, config: &JobConfig) -> String {
+    let remedy = match (config.boundary, config.by) {
+        (Boundary::Reset, by @ (PeriodUnit::Month | PeriodUnit::Quarter | PeriodUnit::Year)) => format!(
+            "boundary = \"carry\" in [run] lets it reach into earlier {}s, at most {} rows of a key in all",
+            by.noun(),
             count(window.key_rows_max)
         ),
-        Boundary::Carry => "use a shorter window, or import more rows".to_owned(),
+        // Nothing is before all of time.
+        (Boundary::Carry, _) | (_, PeriodUnit::All) => "use a shorter window, or import more rows".to_owned(),
     };
     format!(
         "window {} ({} rows) of series {} never fills in {} of {}, which have at most {} rows: its features have no value; {remedy}",

@@ -222,7 +222,7 @@ fn change(event: &FollowEvent) -> FollowChange {
         }
         FollowEvent::Opened(partition) => about(FollowChangeKind::Opened, partition),
         FollowEvent::Unwritten { partition, from } => FollowChange {
-            cause: Some(format!("months before it have no features, {from} first")),
+            cause: Some(format!("{}s before it have no features, {from} first", from.unit().noun())),
             ..about(FollowChangeKind::Unwritten, partition)
         },
         FollowEvent::Closed(partition) => about(FollowChangeKind::Closed, partition),

@@ -7,7 +7,7 @@ use std::path::Path;
 use rollfit::Cpu;
 use rollfit_job::config::{Origin, Series, Setting};
 use rollfit_job::receipt::Definition;
-use rollfit_job::record::{FORMAT, Header};
+use rollfit_job::record::{Header, format_by};
 
 use crate::args::{RunArguments, SelectArguments};
 use crate::machine::host_name;
@@ -23,7 +23,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
     let select = &arguments.select;
     let sessions = open.sink.sessions();
     Header {
-        format: FORMAT,
+        format: format_by(config.by),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         run: run.to_owned(),
         follows: None,

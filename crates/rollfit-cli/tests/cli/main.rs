@@ -50,6 +50,7 @@ mod metric_macros;
 mod metrics_file;
 mod named_jobs;
 mod passed_over;
+mod periods;
 mod plan_estimate;
 mod planted;
 mod record;

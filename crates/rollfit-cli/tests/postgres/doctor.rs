@@ -109,7 +109,7 @@ fn tables_are_told_with_their_rows_and_who_wrote_them() {
     let source = &found.database()["sources"][1];
     assert_eq!([&source["table"], &source["time"]], ["public.bqx_eurusd", "ts_utc timestamp with time zone"]);
     assert_eq!(
-        source["months"].to_string(),
+        source["periods"].to_string(),
         r#"[{"month":"2017-01","rows":1488},{"month":"2017-02","rows":1344}]"#
     );
     workload.database.sql("delete from rollfit_receipts where month = '2017-02-01'");

@@ -51,6 +51,7 @@ mod network_conditions;
 mod opened;
 mod outages;
 mod passed_over;
+mod periods;
 mod placement;
 mod pooler;
 mod printed;

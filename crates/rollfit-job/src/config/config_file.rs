@@ -80,6 +80,7 @@ pub(super) struct Dirs {
 #[serde(deny_unknown_fields)]
 pub(super) struct PartitionsSection {
     pub(super) keys: OneOrMany,
+    pub(super) by: Option<String>,
     pub(super) from: String,
     pub(super) to: String,
 }

@@ -8,6 +8,7 @@ mod include;
 mod layout;
 mod outputs;
 mod pattern;
+mod period_bounds;
 mod run;
 mod series;
 mod server;
@@ -27,6 +28,7 @@ pub use self::derivation::{Derivation, Formula};
 pub use self::error::ConfigError;
 pub use self::layout::Layout;
 pub use self::pattern::{KeyBehind, Pattern, PatternError};
+use self::period_bounds::{resolve_bounds, resolve_by};
 use self::run::resolve_run;
 pub use self::run::{Order, RunConfig, Workers};
 use self::series::resolve_series;
@@ -39,6 +41,7 @@ pub use self::stores::{Compression, DirectIo, NumberType, RowSecurity, SinkConfi
 pub use self::variables::{nearest_variable, sets_key};
 use crate::key::check_key;
 use crate::month::Month;
+use crate::period::{Period, PeriodUnit};
 
 /// The name of the time column of every features table.
 pub const TIME_COLUMN: &str = "ts_utc";
@@ -58,9 +61,11 @@ pub struct JobConfig {
     pub sink: SinkConfig,
     /// Which keys.
     pub keys: Keys,
-    /// The first month; none for the first that has rows.
+    /// How long the periods of its partitions are.
+    pub by: PeriodUnit,
+    /// The first month, which a period begins with; none for the first that has rows.
     pub from: Option<Month>,
-    /// The last month, included; none for the latest that has rows.
+    /// The last month, included, which a period ends with; none for the latest that has rows.
     pub to: Option<Month>,
     /// The series in configured order, which is the order of the features.
     pub series: Vec<Series>,
@@ -134,14 +139,9 @@ impl JobConfig {
 
     fn resolve(file: ConfigFile) -> Result<Self, ConfigError> {
         let (source, sink) = resolve_stores(&file)?;
-        let series = resolve_series(&file, sink.layout)?;
-        let from = month_or_word(&file.partitions.from, "from", "first")?;
-        let to = month_or_word(&file.partitions.to, "to", "latest")?;
-        if let (Some(from), Some(to)) = (from, to)
-            && from > to
-        {
-            return Err(ConfigError::new(format!("[partitions] from = \"{from}\" is after to = \"{to}\"")));
-        }
+        let by = resolve_by(&file.partitions)?;
+        let series = resolve_series(&file, by, sink.layout)?;
+        let (from, to) = resolve_bounds(&file.partitions, by)?;
         let keys = resolve_keys(&file.partitions.keys)?;
         check_tables(&keys, &series)?;
         Ok(Self {
@@ -151,11 +151,19 @@ impl JobConfig {
             check: resolve_check(&file)?,
             source,
             sink,
+            by,
             from,
             to,
             series,
             origins: Origins::default(),
         })
+    }
+
+    /// Whether a period is one of those from the first to the last.
+    pub fn has_period(&self, period: Period) -> bool {
+        period.unit() == self.by
+            && self.from.is_none_or(|from| from <= period.first_month())
+            && self.to.is_none_or(|to| period.last_month() <= to)
     }
 
     /// The rows that a partition's windows need before its first row: none under `reset`.
@@ -226,16 +234,6 @@ fn check_tables(keys: &Keys, series: &[Series]) -> Result<(), ConfigError> {
         }
         _ => Ok(()),
     }
-}
-
-fn month_or_word(text: &str, key: &str, word: &str) -> Result<Option<Month>, ConfigError> {
-    if text == word {
-        return Ok(None);
-    }
-    let month = text
-        .parse()
-        .map_err(|error| ConfigError::new(format!("[partitions] {key}: {error}, or \"{word}\"")))?;
-    Ok(Some(month))
 }
 
 fn resolve_boundary(text: &str) -> Result<Boundary, ConfigError> {

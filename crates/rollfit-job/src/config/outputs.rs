@@ -71,10 +71,11 @@ impl<'a> JobTables<'a> {
             }
         };
         Err(ConfigError::new(format!(
-            "{}: {} and {} would both be written to `{table}`{note}; use {{key}}, {{yyyy}} and {{mm}} to tell them apart",
+            "{}: {} and {} would both be written to `{table}`{note}; use {} to tell them apart",
             features_of(series),
             of_owner(other),
-            of_owner(owner)
+            of_owner(owner),
+            placeholders_of(series)
         )))
     }
 
@@ -129,6 +130,16 @@ fn features_of(series: &Series) -> String {
 
 fn features_pattern(series: &Series) -> String {
     series.features.as_ref().map_or_else(String::new, ToString::to_string)
+}
+
+/// The placeholders that tell partitions apart, `{key}, {yyyy} and {mm}`.
+fn placeholders_of(series: &Series) -> String {
+    let of_period = series.by.placeholders().iter().map(|(placeholder, _)| format!("{{{placeholder}}}"));
+    let mut all: Vec<String> = std::iter::once("{key}".to_owned()).chain(of_period).collect();
+    match all.pop() {
+        Some(last) if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        last => last.unwrap_or_default(),
+    }
 }
 
 fn of_owner((partition, series): Owner<'_>) -> String {

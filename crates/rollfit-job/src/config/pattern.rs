@@ -134,14 +134,14 @@ impl Pattern {
         (!key.is_empty() && self.for_key(key) == name).then(|| key.to_owned())
     }
 
-    /// For which key the pattern, of a key and a month, can give `name`.
+    /// For which key the pattern, of a key and a period, can give `name`.
     pub fn key_behind(&self, name: &str) -> KeyBehind {
         let keys =
             self.parts.iter().filter(|part| matches!(part, PatternPart::Placeholder(name) if name == "key"));
         if keys.count() > 1 {
             return KeyBehind::Any;
         }
-        let lengths = [("key", None), ("yyyy", Some(4)), ("mm", Some(2))];
+        let lengths = [("key", None), ("yyyy", Some(4)), ("mm", Some(2)), ("q", Some(1))];
         match match_parts(&self.parts, name, &lengths) {
             None => KeyBehind::Nobody,
             Some(found) => match found.into_iter().find(|(placeholder, _)| placeholder == "key") {

@@ -12,12 +12,15 @@ use super::{ConfigError, Layout, Pattern, PatternError, TIME_COLUMN};
 use crate::key::check_key;
 use crate::nearest::did_you_mean;
 use crate::partition::Partition;
+use crate::period::PeriodUnit;
 
 /// One input column and the features made of it.
 #[derive(Clone, Debug)]
 pub struct Series {
     /// The name in feature columns, `idx`.
     pub name: String,
+    /// How long the periods of its partitions are.
+    pub by: PeriodUnit,
     /// The source table of a key.
     pub table: Pattern,
     /// The column of that table that tells its keys apart, where one table has the rows of several keys.
@@ -57,35 +60,37 @@ pub struct LabelledWindow {
 impl Series {
     /// The name of the features table of a partition; empty where none is named.
     pub fn features_table(&self, partition: &Partition) -> String {
-        let (yyyy, mm) = (partition.period.month().yyyy(), partition.period.month().mm());
-        let values = [("key", partition.key.as_str()), ("yyyy", &yyyy), ("mm", &mm)];
-        self.features.as_ref().map_or_else(String::new, |features| features.expand(&values))
+        self.features.as_ref().map_or_else(String::new, |features| expand(features, partition))
     }
 
     /// The name of the partitioned table that a partition's features table is a part of, if there is one.
     pub fn parent_table(&self, partition: &Partition) -> Option<String> {
-        let values = [("key", partition.key.as_str()), ("yyyy", &partition.period.month().yyyy())];
-        self.parent.as_ref().map(|parent| parent.expand(&values))
+        self.parent.as_ref().map(|parent| expand(parent, partition))
     }
 
     /// The partition whose features table is called `name`, if the name matches the pattern.
     pub fn partition_of(&self, name: &str) -> Option<Partition> {
-        let placeholders = [("key", None), ("yyyy", Some(4)), ("mm", Some(2))];
-        let values = self.features.as_ref()?.values_of(name, &placeholders)?;
-        let [key, yyyy, mm] = values.try_into().ok()?;
+        let mut values = self.values_of(name, &[("key", None)])?;
+        let period = self.by.from_placeholders(&values.split_off(1))?;
+        let key = values.pop()?;
         check_key(&key).ok()?;
-        Some(Partition::new(key, format!("{yyyy}-{mm}").parse().ok()?))
+        Some(Partition::new(key, period))
     }
 
     /// As [`Series::partition_of`]; a name in which the key has no place is that of a table of `key`.
     pub fn partition_named(&self, name: &str, key: &str) -> Option<Partition> {
-        let features = self.features.as_ref()?;
-        if features.has_key() {
+        if self.features.as_ref()?.has_key() {
             return self.partition_of(name);
         }
-        let values = features.values_of(name, &[("yyyy", Some(4)), ("mm", Some(2))])?;
-        let [yyyy, mm] = values.try_into().ok()?;
-        Some(Partition::new(key.to_owned(), format!("{yyyy}-{mm}").parse().ok()?))
+        let values = self.values_of(name, &[])?;
+        Some(Partition::new(key.to_owned(), self.by.from_placeholders(&values)?))
+    }
+
+    /// The values of some placeholders and of those of a period in the name of a features table.
+    fn values_of(&self, name: &str, first: &[(&str, Option<usize>)]) -> Option<Vec<String>> {
+        let of_period = self.by.placeholders().iter().map(|&(name, digits)| (name, Some(digits)));
+        let placeholders: Vec<(&str, Option<usize>)> = first.iter().copied().chain(of_period).collect();
+        self.features.as_ref()?.values_of(name, &placeholders)
     }
 
     /// Whether its source tells keys apart, by the names of tables or by a column.
@@ -99,12 +104,24 @@ impl Series {
     }
 }
 
+/// The name that a pattern gives a table of a partition.
+fn expand(pattern: &Pattern, partition: &Partition) -> String {
+    let of_period = partition.period.placeholders();
+    let of_period = of_period.iter().map(|(name, value)| (*name, value.as_str()));
+    let values: Vec<(&str, &str)> = of_period.chain([("key", partition.key.as_str())]).collect();
+    pattern.expand(&values)
+}
+
 /// The most feature columns of a job. Each costs a run some 40 kB of memory a worker.
 const FEATURES_MAX: usize = 1_000_000;
 /// The most bytes of a column's name. Stores may hold fewer.
 pub(super) const COLUMN_BYTES_MAX: usize = 255;
 
-pub(super) fn resolve_series(file: &ConfigFile, layout: Layout) -> Result<Vec<Series>, ConfigError> {
+pub(super) fn resolve_series(
+    file: &ConfigFile,
+    by: PeriodUnit,
+    layout: Layout,
+) -> Result<Vec<Series>, ConfigError> {
     if file.series.is_empty() {
         return Err(ConfigError::new("there is no [series.NAME] section: a job needs at least one series"));
     }
@@ -113,7 +130,7 @@ pub(super) fn resolve_series(file: &ConfigFile, layout: Layout) -> Result<Vec<Se
     let series: Vec<Series> = file
         .series
         .iter()
-        .map(|(name, series)| one_series(name, series, file, (layout, &mut left), &mut included))
+        .map(|(name, series)| one_series(name, series, file, (by, layout, &mut left), &mut included))
         .collect::<Result<_, _>>()?;
     check_names(&series)?;
     check_fit_columns(&series)?;
@@ -135,12 +152,12 @@ fn check_names(all: &[Series]) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// A series, whose feature columns are taken from the `left` ones that the job may still have.
+/// A series with periods of the unit `by`, whose feature columns are taken from the `left` ones that the job may still have.
 fn one_series(
     name: &str,
     series: &SeriesSection,
     file: &ConfigFile,
-    (layout, left): (Layout, &mut usize),
+    (by, layout, left): (PeriodUnit, Layout, &mut usize),
     included: &mut Included<'_>,
 ) -> Result<Series, ConfigError> {
     let include = included.remove(name).unwrap_or_default();
@@ -175,23 +192,14 @@ fn one_series(
     };
     Ok(Series {
         name: name.to_owned(),
+        by,
         table: source_table(name, series)?,
         key_column: series.key_column.clone(),
         time: series.time.clone(),
         value: series.value.clone(),
         derivation: resolve_derivation(name, series)?,
-        features: series
-            .features
-            .as_ref()
-            .map(|features| {
-                Pattern::parse(features, &["key", "yyyy", "mm"]).map_err(|error| at("features", error))
-            })
-            .transpose()?,
-        parent: series
-            .parent
-            .as_ref()
-            .map(|parent| Pattern::parse(parent, &["key", "yyyy"]).map_err(|error| at("parent", error)))
-            .transpose()?,
+        features: table_pattern(name, by, ("features", series.features.as_ref()))?,
+        parent: table_pattern(name, by, ("parent", series.parent.as_ref()))?,
         columns: [feature_columns(name, &windows, &metrics, &column)?, included].concat(),
         include,
         fit_columns,
@@ -213,6 +221,20 @@ fn source_table(name: &str, series: &SeriesSection) -> Result<Pattern, ConfigErr
         }
         _ => Ok(table),
     }
+}
+
+/// The pattern of the tables of a series, or of their parents, which have no further placeholder of a period than the year.
+fn table_pattern(
+    name: &str,
+    by: PeriodUnit,
+    (key, text): (&str, Option<&String>),
+) -> Result<Option<Pattern>, ConfigError> {
+    let of_period = by.placeholders().iter().map(|(placeholder, _)| *placeholder);
+    let of_period = of_period.filter(|placeholder| key == "features" || *placeholder == "yyyy");
+    let known: Vec<&str> = std::iter::once("key").chain(of_period).collect();
+    let unit = if by.is_month() { String::new() } else { format!(" (with by = \"{by}\" in [partitions])") };
+    let pattern = text.map(|text| Pattern::parse(text, &known)).transpose();
+    pattern.map_err(|error| ConfigError::new(format!("[series.{name}] {key} = {error}{unit}")))
 }
 
 fn feature_columns(

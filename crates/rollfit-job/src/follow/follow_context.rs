@@ -104,10 +104,7 @@ impl FollowContext<'_> {
 
     /// Whether a partition is one of those to follow.
     pub(super) fn allows(&self, partition: &Partition) -> bool {
-        let (month, config) = (partition.period.month(), self.job.config);
-        config.from.is_none_or(|from| from <= month)
-            && config.to.is_none_or(|to| month <= to)
-            && self.only.matches(partition)
+        self.job.config.has_period(partition.period) && self.only.matches(partition)
     }
 
     /// Whether some partitions of a key are.
@@ -117,6 +114,6 @@ impl FollowContext<'_> {
 
     /// The last month of a key that is followed; none where there is none.
     pub(super) fn last_month(&self, key: &str) -> Option<Month> {
-        [self.only.last_month(key), self.job.config.to].into_iter().flatten().min()
+        [self.only.last_month(key, self.job.config.by), self.job.config.to].into_iter().flatten().min()
     }
 }

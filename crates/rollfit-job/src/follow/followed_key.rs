@@ -8,14 +8,15 @@ use super::follow_context::{FollowContext, FollowWorker};
 use super::held_rows::HeldRows;
 use super::late_key::tell_unwritten;
 use super::open_partition::{OpenPartition, PartitionProgress};
-use super::quiet_months::{QuietMonths, is_followed};
+use super::quiet_periods::{QuietPeriods, is_followed};
 use super::retry_state::{FollowFailure, RetryState};
-use super::unopened_months::{pending_from, previous_with_rows, to_be_opened};
+use super::unopened_periods::{pending_from, previous_with_rows, to_be_opened};
 use super::{FollowEvent, KeyLag};
 use crate::foreign;
 use crate::month::Month;
 use crate::panel::join;
 use crate::partition::Partition;
+use crate::period::{Period, PeriodUnit};
 use crate::store::{Fault, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesRows, StoreError};
 
 /// How often rows that aren't read again are counted.
@@ -33,7 +34,7 @@ pub(super) struct FollowedKey {
     open: Vec<OpenPartition>,
     /// Partitions before this instant aren't open any more, unless they get rows; none until it has rows.
     closed_until_us: Option<i64>,
-    quiet: QuietMonths,
+    quiet: QuietPeriods,
     /// Whether all that was to be followed is over, as far as the last rows show.
     is_past_last: bool,
     /// Whether no run may have seen it, which is to be told: it was not there, or had no rows, when it was first looked at.
@@ -65,7 +66,7 @@ impl FollowedKey {
             key,
             open: Vec::new(),
             closed_until_us: None,
-            quiet: QuietMonths::default(),
+            quiet: QuietPeriods::default(),
             is_past_last: false,
             is_late,
             lasts_us: Vec::new(),
@@ -100,7 +101,7 @@ impl FollowedKey {
                     || now >= self.recheck_at
                     || self.open.iter().any(|open| open.is_settled(context.job.config.run.settle, now))
                     || now >= self.count_at && self.may_count()
-                    || self.is_quiet_due(now))
+                    || self.is_quiet_due(context.job.config.by, now))
     }
 
     /// Whether a look may find rows that no head shows: those before the last ones, and where nothing is open, those before one far ahead.
@@ -218,11 +219,11 @@ impl FollowedKey {
                 break;
             }
         }
-        // What keeps an open month behind is told of that.
+        // What keeps an open period behind is told of that.
         if self.open.iter().any(OpenPartition::has_failed) { Ok(()) } else { reopened }
     }
 
-    /// Opens the newest month that every series has rows in or after, and the one before that has rows: late ones may still come there.
+    /// Opens the newest period that every series has rows in or after, and the one before that has rows: late ones may still come there.
     fn open_first(&mut self, context: &FollowContext<'_>) -> Result<(), StoreError> {
         let config = context.job.config;
         let mut months: Option<(Month, Month)> = None;
@@ -233,10 +234,11 @@ impl FollowedKey {
         }
         let Some((first, last)) = months else { return Ok(()) };
         let newest = context.last_month(&self.key).map_or(last, |most| most.min(last));
+        let newest = context.job.config.by.period_of(newest);
         let previous = previous_with_rows(context, &self.key, (first, newest))?;
-        let partition = |month: Month| Partition::new(self.key.clone(), month.into());
+        let partition = |period: Period| Partition::new(self.key.clone(), period);
         let start_us = |partition: &Partition| partition.period.span_us().start;
-        // The calendar month before may get its first rows.
+        // The period before may get its first rows.
         let before = newest.previous().map(partition).filter(|before| context.allows(before));
         let newest = partition(newest);
         let starts_us = [&before, &previous].into_iter().flatten().map(start_us);
@@ -264,7 +266,7 @@ impl FollowedKey {
             match self.open[at].check(context, worker, now)? {
                 PartitionProgress::Empty(rows) => {
                     let partition = self.open.remove(at).partition;
-                    self.quiet.note(partition.period.month(), rows);
+                    self.quiet.note(partition.period, rows);
                     continue;
                 }
                 // The windows of the next one reach into it.
@@ -387,14 +389,15 @@ impl FollowedKey {
     fn open_later(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows]) -> bool {
         let later =
             join(latest.to_vec()).instants_us.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
-        let mut months: Vec<Month> = later.filter_map(|us| Month::of_instant_us(us).ok()).collect();
-        months.dedup();
-        self.open_months(context, months)
+        let by = context.job.config.by;
+        let mut periods: Vec<Period> = later.filter_map(|us| by.period_at_us(us).ok()).collect();
+        periods.dedup();
+        self.open_periods(context, periods)
     }
 
-    /// Opens months that aren't. Returns whether there are any.
-    fn open_months(&mut self, context: &FollowContext<'_>, months: Vec<Month>) -> bool {
-        let partitions = months.into_iter().map(|month| Partition::new(self.key.clone(), month.into()));
+    /// Opens periods that aren't. Returns whether there are any.
+    fn open_periods(&mut self, context: &FollowContext<'_>, periods: Vec<Period>) -> bool {
+        let partitions = periods.into_iter().map(|period| Partition::new(self.key.clone(), period));
         let is_open = |partition: &Partition| self.open.iter().any(|open| open.partition == *partition);
         let opened: Vec<Partition> =
             partitions.filter(|partition| !is_open(partition) && context.allows(partition)).collect();
@@ -406,42 +409,45 @@ impl FollowedKey {
         !opened.is_empty()
     }
 
-    /// Opens months again that rows have come to, or gone from, since they were closed or passed over.
+    /// Opens periods again that rows have come to, or gone from, since they were closed or passed over.
     fn reopen(&mut self, context: &FollowContext<'_>, now: Duration) -> Result<(), StoreError> {
-        if let Some(closed_until) = self.closed_until().filter(|_| self.is_quiet_due(now)) {
+        let by = context.job.config.by;
+        if let Some(closed_until) = self.closed_until(by).filter(|_| self.is_quiet_due(by, now)) {
             let series = context.job.config.series_of_key(&self.key);
-            let months = (self.open_periods(), closed_until);
-            let changed = self.quiet.changed((context.job.source, &series), (&months.0, months.1))?;
-            let with_rows = to_be_opened(context, &self.key, changed.iter().map(|(month, _)| *month))?;
+            let periods = (self.periods(), closed_until);
+            let changed = self.quiet.changed((context.job.source, &series), (&periods.0, periods.1))?;
+            let with_rows = to_be_opened(context, &self.key, changed.iter().map(|(period, _)| *period))?;
             self.quiet.note_all(changed, now);
-            self.open_months(context, with_rows);
+            self.open_periods(context, with_rows);
         }
         Ok(())
     }
 
-    fn is_quiet_due(&self, now: Duration) -> bool {
-        self.closed_until().is_some_and(|until| self.quiet.is_due(&self.open_periods(), until, now))
+    fn is_quiet_due(&self, by: PeriodUnit, now: Duration) -> bool {
+        self.closed_until(by).is_some_and(|until| self.quiet.is_due(&self.periods(), until, now))
     }
 
-    fn open_periods(&self) -> Vec<Month> {
-        self.open.iter().map(|open| open.partition.period.month()).collect()
+    /// The open periods.
+    fn periods(&self) -> Vec<Period> {
+        self.open.iter().map(|open| open.partition.period).collect()
     }
 
-    fn closed_until(&self) -> Option<Month> {
-        self.closed_until_us.and_then(|us| Month::of_instant_us(us).ok())
+    fn closed_until(&self, by: PeriodUnit) -> Option<Period> {
+        self.closed_until_us.and_then(|us| by.period_at_us(us).ok())
     }
 
-    /// Notes which months are over, as far as `latest` shows, the last rows of each series from `from_us` on.
+    /// Notes which periods are over, as far as `latest` shows, the last rows of each series from `from_us` on.
     fn note_followed(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows], from_us: i64) {
         for open in &mut self.open {
-            let month = open.partition.period.month();
-            let is_followed = is_followed(month, latest);
+            let period = open.partition.period;
+            let is_followed = is_followed(period, latest);
             // Where fewer rows were read, they say nothing.
-            if is_followed || from_us <= month.span_us().end {
+            if is_followed || from_us <= period.span_us().end {
                 open.is_followed = is_followed;
             }
         }
-        if let Some(last) = context.last_month(&self.key).filter(|last| from_us <= last.span_us().end) {
+        let last = context.last_month(&self.key).map(|last| context.job.config.by.period_of(last));
+        if let Some(last) = last.filter(|last| from_us <= last.span_us().end) {
             self.is_past_last = is_followed(last, latest);
         }
     }
@@ -451,7 +457,7 @@ impl FollowedKey {
         for open in self.open.extract_if(.., |open| open.is_closing()) {
             let period = open.partition.period;
             self.closed_until_us = self.closed_until_us.max(Some(period.span_us().end));
-            self.quiet.close(period.month(), open.row_counts);
+            self.quiet.close(period, open.row_counts);
             context.tell(FollowEvent::Closed(open.partition));
         }
     }

@@ -19,7 +19,7 @@ use crate::store::StoreError;
 
 /// When the keys of the source are listed, and what is known of those that cannot be followed.
 pub(super) struct KeyListing {
-    /// The months of the job as it was planned.
+    /// The periods of the job as it was planned.
     periods: BTreeSet<Period>,
     list_at: Duration,
     retry: RetryState,
@@ -132,7 +132,7 @@ impl KeyCheck<'_, '_> {
         check_names(job, &self.keys, &partitions)
     }
 
-    /// The partitions whose features would have the name of a source table, in whatever month that is.
+    /// The partitions whose features would have the name of a source table, in whatever period that is.
     fn named_like_sources(&self) -> impl Iterator<Item = Partition> {
         let config = self.context.job.config;
         let series = || config.series.iter();
@@ -147,11 +147,11 @@ impl KeyCheck<'_, '_> {
     }
 }
 
-/// The newest month of a key; none where it has no rows, or they cannot be read.
+/// The newest period of a key; none where it has no rows, or they cannot be read.
 fn newest_period(context: &FollowContext<'_>, key: &str) -> Result<Option<Period>, StoreError> {
     let job = context.job;
     match job.source.months(&job.config.series[0].of_key(key)) {
-        Ok(months) => Ok(months.map(|(_, newest)| newest.into())),
+        Ok(months) => Ok(months.map(|(_, newest)| job.config.by.period_of(newest))),
         Err(error) if error.is_unconnected() => Err(error),
         Err(_) => Ok(None),
     }

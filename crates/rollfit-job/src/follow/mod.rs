@@ -9,9 +9,9 @@ mod key_listing;
 mod known_partition;
 mod late_key;
 mod open_partition;
-mod quiet_months;
+mod quiet_periods;
 mod retry_state;
-mod unopened_months;
+mod unopened_periods;
 
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,8 @@ pub use self::follower::Follower;
 use crate::Job;
 use crate::config::Workers;
 use crate::join_loss::JoinLoss;
-use crate::month::Month;
 use crate::partition::Partition;
+use crate::period::Period;
 use crate::selection::Selection;
 use crate::state::State;
 use crate::stop_signal::StopSignal;
@@ -86,12 +86,12 @@ pub enum FollowEvent {
     },
     /// A partition is open from now on that was not at the start.
     Opened(Partition),
-    /// A key is followed from now on that had no rows at the start, and has months that a follower doesn't write: a run does.
+    /// A key is followed from now on that had no rows at the start, and has periods that a follower doesn't write: a run does.
     Unwritten {
         /// The first of its partitions that is open.
         partition: Partition,
-        /// The first month before it that has rows and no features.
-        from: Month,
+        /// The first period before it that has rows and no features.
+        from: Period,
     },
     /// A partition is over, and isn't looked at any more.
     Closed(Partition),

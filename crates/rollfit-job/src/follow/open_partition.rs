@@ -35,7 +35,7 @@ pub(super) struct OpenPartition {
     retry: RetryState,
     /// When it is checked, if it isn't known.
     check_at: Duration,
-    /// Whether the last rows show that it is over, see [`is_followed`](super::quiet_months::is_followed).
+    /// Whether the last rows show that it is over, see [`is_followed`](super::quiet_periods::is_followed).
     pub(super) is_followed: bool,
     /// Since when they do.
     over_since: Option<Duration>,

@@ -1,6 +1,6 @@
-//! Coverage: months without features between the first and the last one of a key, or of the job where `require_rows` is set; months
+//! Coverage: periods without features between the first and the last one of a key, or of the job where `require_rows` is set; periods
 //! whose source has lost or gained rows since they were computed. Rows after the last instant with features are a matter of freshness: a
-//! month that grows is none of coverage.
+//! period that grows is none of coverage.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -11,13 +11,14 @@ use crate::empty::partitions_without_rows;
 use crate::month::Month;
 use crate::partition::Partition;
 use crate::period::Period;
+use crate::period_gaps::period_gaps;
 use crate::receipt::Receipt;
 use crate::store::{Found, Holding, Source, StoreError};
 
 impl Examining<'_> {
     pub(super) fn coverage(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
-        self.missing_months(key)?;
-        for (period, receipt) in self.months_to_count(key)? {
+        self.missing_periods(key)?;
+        for (period, receipt) in self.periods_to_count(key)? {
             let subject = (key.name(), Some(period));
             let change = source_change(self.job.source, self.job.config, subject.0, period, receipt);
             if let Some(Some(fact)) = self.answer(Aspect::Coverage, subject, change)? {
@@ -27,25 +28,25 @@ impl Examining<'_> {
         Ok(())
     }
 
-    /// The months with features whose source is counted: the newest, those of which a series seems to have no row any more, or all.
-    fn months_to_count<'k>(
+    /// The periods with features whose source is counted: the newest, those of which a series seems to have no row any more, or all.
+    fn periods_to_count<'k>(
         &mut self,
         key: &KeyHoldings<'k>,
     ) -> Result<Vec<(Period, &'k Receipt)>, StoreError> {
-        let mut months: Vec<(Period, &Receipt)> = key.receipts().collect();
-        if self.options.counts_all || months.len() <= NEWEST {
-            return Ok(months);
+        let mut periods: Vec<(Period, &Receipt)> = key.receipts().collect();
+        if self.options.counts_all || periods.len() <= NEWEST {
+            return Ok(periods);
         }
-        let mut older: Vec<Period> = months[NEWEST..].iter().map(|(period, _)| *period).collect();
+        let mut older: Vec<Period> = periods[NEWEST..].iter().map(|(period, _)| *period).collect();
         older.reverse();
         let gaps = source_gaps(self.job.source, self.job.config, key.name(), &older);
         let gaps = self.answer(Aspect::Coverage, (key.name(), None), gaps)?.unwrap_or_default();
-        let newest = months[..NEWEST].last().map(|(period, _)| *period);
-        months.retain(|(period, _)| Some(*period) >= newest || gaps.contains(&period.month()));
-        Ok(months)
+        let newest = periods[..NEWEST].last().map(|(period, _)| *period);
+        periods.retain(|(period, _)| Some(*period) >= newest || gaps.contains(period));
+        Ok(periods)
     }
 
-    fn missing_months(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
+    fn missing_periods(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
         let is_missing = |(period, held): (Period, _)| {
             matches!(held, &Ok(Holding { found: Found::Nothing, .. })).then_some(period)
         };
@@ -53,18 +54,18 @@ impl Examining<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        let months = joined_months(self.job.source, self.job.config, key.name());
-        let Some(months) = self.answer(Aspect::Coverage, (key.name(), None), months)? else { return Ok(()) };
-        self.required_months(key, &missing, months)?;
-        let Some((first, last)) = months else { return Ok(()) };
-        // Where freshness is checked, that says how late the features of a month are that may just have begun.
-        let is_late = |month: Month| month == last && self.options.max_lag.is_some();
-        let within = |period: &Period| (first..=last).contains(&period.month()) && !is_late(period.month());
+        let joined = joined_periods(self.job.source, self.job.config, key.name());
+        let Some(joined) = self.answer(Aspect::Coverage, (key.name(), None), joined)? else { return Ok(()) };
+        self.required_periods(key, &missing, joined)?;
+        let Some((first, last)) = joined else { return Ok(()) };
+        // Where freshness is checked, that says how late the features of a period are that may just have begun.
+        let is_late = |period: Period| period == last && self.options.max_lag.is_some();
+        let within = |period: &Period| (first..=last).contains(period) && !is_late(*period);
         let missing: Vec<Period> = missing.into_iter().filter(within).collect();
         let gaps = source_gaps(self.job.source, self.job.config, key.name(), &missing);
         let Some(gaps) = self.answer(Aspect::Coverage, (key.name(), None), gaps)? else { return Ok(()) };
         for period in missing.into_iter().rev() {
-            let (status, fact) = match (gaps.contains(&period.month()), period.month() == last) {
+            let (status, fact) = match (gaps.contains(&period), period == last) {
                 (true, _) if self.job.config.run.require_rows => (Verdict::Problem, HealthFact::SourceGap),
                 (true, true) => continue,
                 (true, false) => (Verdict::Warning, HealthFact::SourceGap),
@@ -76,18 +77,18 @@ impl Examining<'_> {
         Ok(())
     }
 
-    /// Those of the missing months that are outside the months of the source, and without a row: runs fail there where rows are required.
-    fn required_months(
+    /// Those of the missing periods that are outside those of the source, and without a row: runs fail there where rows are required.
+    fn required_periods(
         &mut self,
         key: &KeyHoldings<'_>,
         missing: &[Period],
-        months: Option<(Month, Month)>,
+        joined: Option<(Period, Period)>,
     ) -> Result<(), StoreError> {
         if !self.job.config.run.require_rows {
             return Ok(());
         }
         let is_outside =
-            |period: &&Period| months.is_none_or(|(first, last)| !(first..=last).contains(&period.month()));
+            |period: &&Period| joined.is_none_or(|(first, last)| !(first..=last).contains(*period));
         let outside: Vec<Partition> =
             missing.iter().filter(is_outside).map(|period| Partition::new(key.name(), *period)).collect();
         let without_rows = partitions_without_rows(self.job.source, self.job.config, &outside);
@@ -100,33 +101,30 @@ impl Examining<'_> {
     }
 }
 
-/// The first and the last month that every series may have.
-fn joined_months(
+/// The first and the last period that every series may have.
+fn joined_periods(
     source: &dyn Source,
     config: &JobConfig,
     key: &str,
-) -> Result<Option<(Month, Month)>, StoreError> {
+) -> Result<Option<(Period, Period)>, StoreError> {
     let mut joined: Option<(Month, Month)> = None;
     for series in config.series_of_key(key) {
         let Some((first, last)) = source.months(&series)? else { return Ok(None) };
         joined = Some(joined.map_or((first, last), |(f, l)| (f.max(first), l.min(last))));
     }
-    Ok(joined)
+    Ok(joined.map(|(first, last)| (config.by.period_of(first), config.by.period_of(last))))
 }
 
-/// Those of the months that a series lacks, by what the store knows without reading rows.
+/// Those of the periods that a series lacks, by what the store knows without reading rows.
 fn source_gaps(
     source: &dyn Source,
     config: &JobConfig,
     key: &str,
     missing: &[Period],
-) -> Result<HashSet<Month>, StoreError> {
+) -> Result<HashSet<Period>, StoreError> {
     let mut gaps = HashSet::new();
-    for run in missing.chunk_by(|a, b| a.month().next() == b.month()) {
-        let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
-        for series in config.series_of_key(key) {
-            gaps.extend(source.gaps(&series, first.month(), last.month())?);
-        }
+    for series in config.series_of_key(key) {
+        gaps.extend(period_gaps(source, &series, missing)?);
     }
     Ok(gaps)
 }

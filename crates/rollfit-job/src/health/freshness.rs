@@ -90,7 +90,8 @@ impl Examining<'_> {
 
     /// The first instant after the last month that the key is to have.
     fn job_end_us(&self, key: &KeyHoldings<'_>) -> i64 {
-        let selected = self.options.only.last_month(key.name()).map(|month| month.span_us().end);
+        let selected =
+            self.options.only.last_month(key.name(), self.job.config.by).map(|month| month.span_us().end);
         let configured = self.job.config.to.map(|month| month.span_us().end);
         selected.into_iter().chain(configured).min().unwrap_or(i64::MAX)
     }

@@ -1,6 +1,8 @@
 //! [`HealthFinding`]: something that a check found, as a fact: the command makes the words.
 
-use crate::period::Period;
+use std::collections::BTreeMap;
+
+use crate::period::{Period, PeriodUnit};
 use crate::store::TableRows;
 
 /// How good or bad something is; the worst is the greatest.
@@ -25,7 +27,7 @@ pub enum Aspect {
     Source,
     /// Whether the source's rows have features.
     Freshness,
-    /// Whether each month has features, of all rows.
+    /// Whether each period has features, of all rows.
     Coverage,
     /// How many features have no value.
     NoValue,
@@ -64,21 +66,36 @@ impl Aspect {
 }
 
 /// Something found.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HealthFinding {
     /// What was checked.
-    #[serde(skip)]
     pub aspect: Aspect,
     /// How bad it is.
     pub status: Verdict,
     /// The key.
     pub key: String,
-    /// The month, where it is about one.
-    #[serde(rename = "month")]
+    /// The period, where it is about one.
     pub period: Option<Period>,
     /// What it is.
-    #[serde(flatten)]
     pub fact: HealthFact,
+}
+
+/// As in documents: the period is called by its unit, and `month` is `null` where a key is meant.
+impl serde::Serialize for HealthFinding {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Fields<'a> {
+            status: Verdict,
+            key: &'a str,
+            #[serde(flatten)]
+            period: BTreeMap<&'static str, Option<Period>>,
+            #[serde(flatten)]
+            fact: &'a HealthFact,
+        }
+        let unit = self.period.map_or(PeriodUnit::Month, Period::unit);
+        let period = BTreeMap::from([(unit.noun(), self.period)]);
+        Fields { status: self.status, key: &self.key, period, fact: &self.fact }.serialize(serializer)
+    }
 }
 
 impl HealthFinding {
@@ -109,7 +126,7 @@ pub enum HealthFact {
         /// The last instant with features.
         since_us: i64,
     },
-    /// The last month of the job is over.
+    /// The last period of the job is over.
     JobOver,
     /// Joined rows of the source have had no features for too long.
     Behind {
@@ -120,16 +137,16 @@ pub enum HealthFact {
     },
     /// A key has no features at all.
     NoFeatures,
-    /// It isn't known where the features of a key end: those of its newest month aren't vouched for.
+    /// It isn't known where the features of a key end: those of its newest period aren't vouched for.
     EndUnknown,
     /// Features are of instants that are still to come.
     InFuture {
         /// The last one.
         last_us: i64,
     },
-    /// A month has no features.
+    /// A period has no features.
     Missing,
-    /// A month has no features, and no rows in the source: it is between others, or rows are required of each.
+    /// A period has no features, and no rows in the source: it is between others, or rows are required of each.
     SourceGap,
     /// The source has lost so many rows since the features were computed that a run skips the month.
     SourceShrunk {
@@ -147,13 +164,13 @@ pub enum HealthFact {
         /// The rows that the source has up to there.
         source_rows: u64,
     },
-    /// More features have no value than in the months before.
+    /// More features have no value than in the periods before.
     MoreWithoutValue {
         /// The cause, as receipts name it.
         cause: &'static str,
-        /// Their share in this month.
+        /// Their share in this period.
         share: f64,
-        /// The median of the months before.
+        /// The median of the periods before.
         usual_share: f64,
     },
     /// The join loses many rows of a series.

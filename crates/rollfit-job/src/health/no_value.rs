@@ -1,4 +1,4 @@
-//! Features without a value: the newest month of a key against the median of those before. Warm-up isn't counted, it depends on
+//! Features without a value: the newest period of a key against the median of those before. Warm-up isn't counted, it depends on
 //! nothing but the windows.
 
 use super::{Aspect, Examining, HealthFact, KeyHoldings, Verdict};
@@ -20,12 +20,12 @@ impl Examining<'_> {
         let check = &self.job.config.check;
         let mut receipts = key.receipts();
         let Some((period, newest)) = receipts.next() else { return false };
-        let before: Vec<&Receipt> =
-            receipts.take(check.no_value_months).map(|(_, receipt)| receipt).collect();
+        let periods = check.no_value_months.div_ceil(period.unit().months());
+        let before: Vec<&Receipt> = receipts.take(periods).map(|(_, receipt)| receipt).collect();
         let Some(usual_features) = median(before.iter().map(|receipt| features(receipt)).collect()) else {
             return false;
         };
-        // Of a month that has just begun a few features are a large share: they count as if the month were as long as others.
+        // Of a period that has just begun a few features are a large share: they count as if it were as long as others.
         let newest_features = features(newest).max(usual_features);
         for (cause, count) in CAUSES {
             let counted = |receipt: &Receipt| count(&receipt.stored.no_value) as f64;

@@ -7,12 +7,21 @@ use serde::{Deserialize, Serialize};
 use crate::activity::{Times, Trips};
 use crate::config::Setting;
 use crate::partition::Partition;
+use crate::period::PeriodUnit;
 use crate::store::StoreSample;
 use crate::watch::{MachineLimits, MachineSample, Moment, Totals};
 
-/// The format of records that this version writes. It tells the activities of a commit apart, which readers of the format before would leave
-/// out of sums.
-pub const FORMAT: u32 = 3;
+/// The format of records of partitions that are not months, the latest that this version reads. Readers of the format before would miss their
+/// months.
+pub const FORMAT: u32 = 4;
+
+/// The format of records of months. It tells the activities of a commit apart, which readers of the format before would leave out of sums.
+const FORMAT_OF_MONTHS: u32 = 3;
+
+/// The smallest format that describes the run of a job with these periods.
+pub fn format_by(by: PeriodUnit) -> u32 {
+    if by.is_month() { FORMAT_OF_MONTHS } else { FORMAT }
+}
 
 /// The earliest format that this version reads.
 pub const FORMAT_MIN: u32 = 2;
@@ -51,7 +60,7 @@ pub enum Event {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Header {
-    /// [`FORMAT`].
+    /// See [`format_by`].
     pub format: u32,
     /// The version of rollfit.
     pub version: String,

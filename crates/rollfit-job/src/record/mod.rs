@@ -13,7 +13,7 @@ use self::bounds::{EVENTS_MAX, LINE_BYTES_MAX, RECORD_BYTES_MAX};
 pub use self::bounds::{TypedError, WORKERS_MAX, typed};
 pub use self::event::{
     Decision, Event, FORMAT, FORMAT_MIN, FollowChange, FollowChangeKind, Header, PartitionEnd,
-    PartitionOutcome, Retry, RunEnd, Sample, Unavailable, WorkerCeiling,
+    PartitionOutcome, Retry, RunEnd, Sample, Unavailable, WorkerCeiling, format_by,
 };
 
 /// A record as read.

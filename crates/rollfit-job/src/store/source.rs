@@ -44,9 +44,9 @@ pub struct SeriesHead {
 /// come at once, the others are for [`Source::snapshot`]. A store that reads all of them anyway may give more.
 pub const LATEST_ROWS_MAX: usize = 20_000;
 
-/// Whether a series whose rows are in these months has none before another month.
-pub(crate) fn starts_in(months: Option<(Month, Month)>, month: Month) -> bool {
-    months.is_none_or(|(first, _)| first >= month)
+/// Whether a series whose rows are in these months has none before a period.
+pub(crate) fn starts_in(months: Option<(Month, Month)>, period: Period) -> bool {
+    months.is_none_or(|(first, _)| first >= period.first_month())
 }
 
 /// What [`Source::latest`] is asked for.
@@ -198,9 +198,9 @@ pub trait Source: Send + Sync {
     /// When the table is missing or cannot be read.
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError>;
 
-    /// Whether each of several series of one key has no rows before a month; false where that cannot be found out.
-    fn start_in(&self, series: &[SeriesOfKey<'_>], month: Month) -> Vec<bool> {
-        let starts = |series| self.months(series).is_ok_and(|months| starts_in(months, month));
+    /// Whether each of several series of one key has no rows before a period; false where that cannot be found out.
+    fn start_in(&self, series: &[SeriesOfKey<'_>], period: Period) -> Vec<bool> {
+        let starts = |series| self.months(series).is_ok_and(|months| starts_in(months, period));
         series.iter().map(starts).collect()
     }
 

@@ -13,5 +13,6 @@ mod growing;
 mod keys;
 mod late_months;
 mod months;
+mod periods;
 mod stores;
 mod taken_back;

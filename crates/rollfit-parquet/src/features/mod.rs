@@ -10,3 +10,4 @@ pub(crate) mod read_back;
 pub(crate) mod receipt_reader;
 pub(crate) mod sink;
 mod slot;
+mod unit_check;

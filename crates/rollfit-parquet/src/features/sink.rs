@@ -1,5 +1,5 @@
-//! The sink: `features[.NAME]/key=K/month=YYYY-MM/part.parquet`, one file a partition, its receipt in the footer. `slot.rs`
-//! writes it.
+//! The sink: `features[.NAME]/key=K/month=YYYY-MM/part.parquet`, or `quarter=`, `year=` or `period=all` in place of `month=`: one file a
+//! partition, its receipt in the footer. `slot.rs` writes it.
 //!
 //! Invariants: a partition changes by one rename of a complete, durable file; what a stopped run leaves has a name that
 //! no reader of the directory takes for data. `.lock` in a partition's directory keeps two runners apart.
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::Period;
 use rollfit_job::runners::StoreRunner;
 use rollfit_job::store::{
     Claim, FeatureReader, Found, Holding, HoldingMark, Look, Sink, StoreError, TableRows, Write,
@@ -23,6 +24,7 @@ use crate::features::claims::held_by;
 use crate::features::job_dir::warn_of_earlier_jobs;
 use crate::features::read_back::{ParquetReader, has_receipt, read_counted};
 use crate::features::slot::ParquetSlot;
+use crate::features::unit_check::{check_unit, period_prefix};
 use crate::file_system::refuse_linked_dirs;
 use crate::lock::{ExclusiveLock, LockAttempt};
 use crate::lock_note::LockNote;
@@ -122,10 +124,11 @@ impl ParquetStore {
             if !is_wanted(&key) {
                 continue;
             }
-            for (month, month_dir) in hive_dirs(&key_dir, "month=")? {
+            for (period, period_dir) in hive_dirs(&key_dir, &period_prefix(self.by))? {
                 // Reading the partition reports what cannot be read here.
-                let is_there = !matches!(month_dir.join(PART).try_exists(), Ok(false));
-                if let (Ok(period), true) = (month.parse(), is_there) {
+                let is_there = !matches!(period_dir.join(PART).try_exists(), Ok(false));
+                let period = period.parse().ok().filter(|period: &Period| period.unit() == self.by);
+                if let (Some(period), true) = (period, is_there) {
                     partitions.push(Partition::new(key.clone(), period));
                 }
             }
@@ -213,7 +216,8 @@ impl Sink for ParquetStore {
             warn_of_earlier_jobs(&self.features_dir);
         }
         self.check_lengths(partitions)?;
-        self.check_case(partitions)
+        self.check_case(partitions)?;
+        check_unit(&self.features_dir, self.by)
     }
 
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {
@@ -284,11 +288,11 @@ impl Sink for ParquetStore {
     }
 
     fn output(&self, partition: &Partition) -> String {
-        format!("{}/{}={}", key_dir(&partition.key), partition.period.unit(), partition.period)
+        format!("{}/{}{}", key_dir(&partition.key), period_prefix(partition.period.unit()), partition.period)
     }
 }
 
-fn key_dir(key: &str) -> String {
+pub(super) fn key_dir(key: &str) -> String {
     format!("{KEY_PREFIX}{key}")
 }
 
@@ -321,6 +325,10 @@ pub(super) fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 fn is_foreign(name: &OsString) -> bool {
-    let is_read = !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_");
-    is_read && name != PART
+    is_read(name) && name != PART
+}
+
+/// Whether a reader of a directory takes a file of this name for data.
+pub(super) fn is_read(name: &OsString) -> bool {
+    !name.as_encoded_bytes().starts_with(b".") && !name.as_encoded_bytes().starts_with(b"_")
 }

@@ -16,6 +16,7 @@ use crate::fault::{file_error, parquet_error};
 use crate::features::new_receipt::{cannot_adopt, check_copy, copy_with_receipt};
 use crate::features::read_back::{ParquetReader, RECEIPT_KEY};
 use crate::features::sink::{LOCK, UNFINISHED, foreign_files, in_the_way};
+use crate::features::unit_check::check_unit_of_key;
 use crate::file_system::{FileSystem, OutputFile, refresh_dir};
 use crate::lock::ExclusiveLock;
 use rollfit_files::parquet_file::Checksums;
@@ -255,6 +256,8 @@ impl Slot for ParquetSlot<'_> {
             return Err(StoreError::permanent(in_the_way(stranger)));
         }
         let bytes = self.finish_file(receipt)?;
+        // A run by other periods may have begun at the same moment.
+        check_unit_of_key(&self.store.features_dir, &self.partition.key, self.store.by)?;
         let (from, to) = (self.unfinished(), self.store.part(&self.partition));
         self.files().rename(&from, &to).map_err(|error| file_error("put in place", &to, error))?;
         self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))?;

@@ -54,7 +54,7 @@ impl MemorySource {
         let entry = |partition: &Partition, series: &Series| {
             (
                 (series.name.clone(), partition.clone()),
-                read(parquet, series, &partition.key, partition.period.month()),
+                read(parquet, series, &partition.key, partition.period.first_month()),
             )
         };
         let rows = block

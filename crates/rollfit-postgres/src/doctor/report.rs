@@ -2,6 +2,7 @@
 
 use rollfit_job::config::RowSecurity;
 use rollfit_job::few::few;
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::store::Quantity::{BytesPerS, Count, Counted, Seconds};
 use rollfit_job::store::{
     Diagnosis, Examination, Finding, Holds, PartitionFound, PeriodRows, StoreError, Words,
@@ -108,19 +109,21 @@ fn sources_table(sources: &[SourceTableReport]) -> Finding {
     }
 }
 
-/// Formats the total of rows, and the minimum and maximum of a month.
+/// Formats the total of rows, and the minimum and maximum of a period.
 fn rows_of(source: &SourceTableReport) -> Words {
-    let Some(months) = &source.months else { return vec!["unknown".into()] };
-    let rows = || months.iter().map(|month| month.rows);
+    let Some(periods) = &source.periods else { return vec!["unknown".into()] };
+    let rows = || periods.iter().map(|counted| counted.rows);
+    let unit = periods.first().map_or(PeriodUnit::Month, |counted| counted.period.unit()).noun();
     vec![
         Count(rows().sum()),
         " in ".into(),
-        Counted(months.len() as u64, "month"),
+        Counted(periods.len() as u64, unit),
         ", ".into(),
         Count(rows().min().unwrap_or(0)),
         " to ".into(),
         Count(rows().max().unwrap_or(0)),
-        " a month".into(),
+        " a ".into(),
+        unit.into(),
     ]
 }
 
@@ -161,8 +164,8 @@ fn target_row(key: &str, targets: &[Target]) -> Vec<Words> {
 }
 
 fn period_rows(source: &SourceTableReport) -> impl Iterator<Item = PeriodRows> {
-    let months = source.months.iter().flatten();
-    months.map(|month| PeriodRows { key: source.key.clone(), period: month.month.into(), rows: month.rows })
+    let periods = source.periods.iter().flatten();
+    periods.map(|counted| PeriodRows { key: source.key.clone(), period: counted.period, rows: counted.rows })
 }
 
 fn found(target: &Target) -> PartitionFound {

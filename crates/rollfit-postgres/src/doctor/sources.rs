@@ -1,12 +1,14 @@
-//! The source tables: their types, whether they can be read, and their rows in each planned month.
+//! The source tables: their types, whether they can be read, and their rows in each planned period.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
 use rollfit_job::config::Series;
 use rollfit_job::few::few;
-use rollfit_job::month::Month;
+use rollfit_job::period::Period;
 use rollfit_job::store::{SeriesOfKey, StoreError};
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 use tokio_postgres::types::Type;
 
 use super::rights::{Lacking, Rights};
@@ -37,23 +39,32 @@ pub(crate) struct SourceTableReport {
     pub(crate) time: Option<String>,
     /// The value column and its type; none if it is missing.
     pub(crate) value: Option<String>,
-    /// The rows of each planned month; none if they cannot be counted.
-    pub(crate) months: Option<Vec<MonthRows>>,
+    /// The rows of each planned period; none if they cannot be counted.
+    pub(crate) periods: Option<Vec<CountedPeriod>>,
 }
 
-/// The rows of a month.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub(crate) struct MonthRows {
-    /// The month.
-    pub(crate) month: Month,
+/// The rows of a period. In documents the period is called by its unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CountedPeriod {
+    /// The period.
+    pub(crate) period: Period,
     /// How many.
     pub(crate) rows: u64,
+}
+
+impl Serialize for CountedPeriod {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("CountedPeriod", 2)?;
+        fields.serialize_field(self.period.unit().noun(), &self.period)?;
+        fields.serialize_field("rows", &self.rows)?;
+        fields.end()
+    }
 }
 
 /// What is known about a key before its tables are examined.
 struct OfKey<'a> {
     key: &'a str,
-    months: Vec<Month>,
+    periods: Vec<Period>,
     tables: &'a HashMap<String, Table>,
 }
 
@@ -79,16 +90,16 @@ impl PostgresStore {
             |key: &String| self.series.iter().map(|series| series.table.for_key(key)).collect::<Vec<_>>();
         let names: Vec<String> = examination.keys.iter().flat_map(name).collect();
         let tables = self.in_snapshot(|session| describe(session, &self.schema, &names))?;
-        let mut months_of_keys: HashMap<&str, Vec<Month>> = HashMap::new();
+        let mut periods_of_keys: HashMap<&str, Vec<Period>> = HashMap::new();
         for partition in examination.partitions {
-            months_of_keys.entry(&partition.key).or_default().push(partition.period.month());
+            periods_of_keys.entry(&partition.key).or_default().push(partition.period);
         }
         let mut together = Together::default();
         let mut sources = Vec::new();
         let indexed = self.indexed_long_tables(examination, findings)?;
         for key in examination.keys {
-            let months = months_of_keys.remove(key.as_str()).unwrap_or_default();
-            let of_key = OfKey { key, months, tables: &tables };
+            let periods = periods_of_keys.remove(key.as_str()).unwrap_or_default();
+            let of_key = OfKey { key, periods, tables: &tables };
             together.statements.extend(optional_index::alter_sql(&self.series, key, &tables));
             let lacking =
                 self.series.iter().map(|series| self.lacks_key_index(&indexed, &series.of_key(key)));
@@ -136,7 +147,7 @@ impl PostgresStore {
             key_column: series.key_column.as_deref().and_then(column),
             time: column(&series.time),
             value: column(&series.value),
-            months: None,
+            periods: None,
         };
         let asked = series.of_key(of_key.key);
         let table = found
@@ -152,12 +163,12 @@ impl PostgresStore {
         if !has_right && !self.may_read_columns(&name, series)? {
             let key = if series.key_column.is_some() { "" } else { of_key.key };
             together.lacking.add(key, vec!["SELECT"], table.name);
-        } else if rights.may_use && !rights.is_refused(&name) && !of_key.months.is_empty() {
-            let counted = self.in_snapshot(|session| count(session, &table, &series.time, &of_key.months));
+        } else if rights.may_use && !rights.is_refused(&name) && !of_key.periods.is_empty() {
+            let counted = self.in_snapshot(|session| count(session, &table, &series.time, &of_key.periods));
             if let Some(counted) = findings.found_out(counted)? {
                 let lacks_index = !counted.has_index && series.key_column.is_none();
                 together.without_index.extend(lacks_index.then(|| source.table.clone()));
-                source.months = Some(counted.report(&table, findings));
+                source.periods = Some(counted.report(&table, findings));
             }
         }
         Ok(source)
@@ -201,9 +212,9 @@ impl Together {
     }
 }
 
-/// The rows of a table in the planned months.
+/// The rows of a table in the planned periods.
 struct Counted {
-    months: Vec<MonthRows>,
+    periods: Vec<CountedPeriod>,
     /// Rows whose instant is infinite. They make every partition of the key fail.
     infinite: u64,
     /// Whether the rows of a month can be found without reading the others.
@@ -214,20 +225,31 @@ fn count(
     session: &mut Session,
     table: &SeriesTable,
     time_column: &str,
-    months: &[Month],
+    periods: &[Period],
 ) -> Result<Counted, StoreError> {
     let time = &table.time;
-    let rows = table.rows_where(&table.span_condition(&span_us(months)));
+    let rows = table.rows_where(&table.span_condition(&span_us(periods)));
     let sql = format!(
         "SELECT CASE WHEN isfinite({time}) THEN to_char({time}, 'YYYY-MM') END, count(*) FROM {rows} GROUP BY 1"
     );
     let rows = session.rows(&format!("count the rows of {}", table.place()), &sql, &[])?;
-    let counts = rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?)));
-    let counts: HashMap<Option<String>, i64> = counts.collect::<Result<_, StoreError>>()?;
-    let rows_of = |month: Option<String>| counts.get(&month).map_or(0, |rows| rows.unsigned_abs());
-    let months = months.iter().map(|&month| MonthRows { month, rows: rows_of(Some(month.to_string())) });
+    let mut counted: BTreeMap<Period, u64> = periods.iter().map(|period| (*period, 0)).collect();
+    let mut infinite = 0;
+    for row in &rows {
+        let (month, rows): (Option<String>, i64) = (row.get(0)?, row.get(1)?);
+        let Some(month) = month else {
+            infinite += rows.unsigned_abs();
+            continue;
+        };
+        let period =
+            month.parse().ok().zip(periods.first()).map(|(month, first)| first.unit().period_of(month));
+        if let Some(sum) = period.and_then(|period| counted.get_mut(&period)) {
+            *sum += rows.unsigned_abs();
+        }
+    }
+    let counted = counted.into_iter().map(|(period, rows)| CountedPeriod { period, rows });
     let has_index = has_index(session, &table.name, time_column)?;
-    Ok(Counted { months: months.collect(), infinite: rows_of(None), has_index })
+    Ok(Counted { periods: counted.collect(), infinite, has_index })
 }
 
 /// Whether an index starts with the time column. Views count as indexed.
@@ -246,15 +268,15 @@ fn has_index(session: &mut Session, table: &TableName, time: &str) -> Result<boo
     Ok(first_value(&rows)?.unwrap_or(true))
 }
 
-/// From the first to the last of some months.
-fn span_us(months: &[Month]) -> Range<i64> {
-    let spans = || months.iter().map(|month| month.span_us());
+/// From the first to the last of some periods.
+fn span_us(periods: &[Period]) -> Range<i64> {
+    let spans = || periods.iter().map(|period| period.span_us());
     let start = spans().map(|span| span.start).min().unwrap_or_default();
     start..spans().map(|span| span.end).max().unwrap_or(start)
 }
 
 impl Counted {
-    fn report(self, table: &SeriesTable, findings: &mut Findings) -> Vec<MonthRows> {
+    fn report(self, table: &SeriesTable, findings: &mut Findings) -> Vec<CountedPeriod> {
         if self.infinite > 0 {
             findings.problem_once(Problem::new(format!(
                 "{}: {} is infinite in {} rows; instants must be finite",
@@ -263,19 +285,19 @@ impl Counted {
                 self.infinite
             )));
         }
-        self.months
+        self.periods
     }
 }
 
-/// Reports the months that only some series of a key have rows in, which is a problem, and those that none has.
+/// Reports the periods that only some series of a key have rows in, which is a problem, and those that none has.
 fn report_without_rows(key: &str, sources: &[SourceTableReport], findings: &mut Findings) {
-    let without_rows = |source: &SourceTableReport| -> BTreeSet<Month> {
-        let months = source.months.iter().flatten().filter(|month| month.rows == 0);
-        months.map(|month| month.month).collect()
+    let without_rows = |source: &SourceTableReport| -> BTreeSet<Period> {
+        let periods = source.periods.iter().flatten().filter(|counted| counted.rows == 0);
+        periods.map(|counted| counted.period).collect()
     };
     let in_all = sources.iter().map(without_rows).reduce(|all, other| &all & &other).unwrap_or_default();
     for source in sources {
-        let lacking: Vec<Month> = without_rows(source).difference(&in_all).copied().collect();
+        let lacking: Vec<Period> = without_rows(source).difference(&in_all).copied().collect();
         if !lacking.is_empty() {
             findings.problem_once(Problem::new(format!(
                 "{key}: {} has no rows in {}; import them, or leave them out of [partitions]",

@@ -1,6 +1,6 @@
 //! The sink: the state of each partition, from its tables and receipts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -46,16 +46,22 @@ impl PostgresStore {
     fn stored_partitions(&self, session: &mut Session) -> Result<BTreeSet<Partition>, StoreError> {
         let names = table::names_with_rows(session, &self.schema)?;
         let known = table::describe(session, &self.schema, std::slice::from_ref(&self.receipts.name))?;
-        let has_receipts =
-            known.get(&self.receipts.name).map_or(Ok(false), |table| self.is_readable(table))?;
+        let table = known.get(&self.receipts.name);
+        let has_receipts = table.map_or(Ok(false), |table| self.is_readable(table))?;
+        let listed = match table.filter(|_| has_receipts) {
+            Some(table) => receipts::list(session, table)?,
+            None => Vec::new(),
+        };
         let series = || self.series.iter();
         let mut partitions: BTreeSet<Partition> =
             names.iter().flat_map(|name| series().filter_map(|series| series.partition_of(name))).collect();
-        if has_receipts {
-            let listed = receipts::list(session, &self.receipts)?;
-            let ours = listed.into_iter().filter(|(partition, output)| self.output_of(partition) == *output);
-            partitions.extend(ours.map(|(partition, _)| partition));
-        }
+        let (of_unit, of_others): (Vec<_>, Vec<_>) =
+            listed.into_iter().partition(|(partition, _)| partition.period.unit() == self.by);
+        // Without a placeholder of a period, the names of a job by other periods look like those of further keys.
+        let of_others: HashSet<String> = of_others.into_iter().map(|(_, output)| output).collect();
+        partitions.retain(|partition| !of_others.contains(&self.output_of(partition)));
+        let ours = of_unit.into_iter().filter(|(partition, output)| self.output_of(partition) == *output);
+        partitions.extend(ours.map(|(partition, _)| partition));
         Ok(partitions)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use rollfit_job::config::{FIT_PREFIX, Layout, Series, TIME_COLUMN};
 use rollfit_job::partition::Partition;
-use rollfit_job::period::Period;
+use rollfit_job::period::{Period, PeriodUnit};
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
@@ -261,9 +261,10 @@ impl MissingLeaf<'_> {
             part.name, self.partition.period
         );
         let Some(rest) = span.without(&month).filter(|_| !part.is_partitioned) else {
-            let remedy = match part.is_partitioned {
-                true => "make `parent` name it",
-                false => "split it into a table for each month",
+            let remedy = match (part.is_partitioned, self.partition.period.unit()) {
+                (true, _) => "make `parent` name it".to_owned(),
+                (false, PeriodUnit::All) => "use another `parent`".to_owned(),
+                (false, unit) => format!("split it into a table for each {}", unit.noun()),
             };
             let what = format!("{what}; {remedy}");
             return Ok(
@@ -283,7 +284,7 @@ impl MissingLeaf<'_> {
             rest.sql(self.time)
         ));
         statements.extend(has_rows.then(|| self.attach()));
-        let what = format!("{what}; reduce it to the other months");
+        let what = format!("{what}; reduce it to the other {}s", self.partition.period.unit().noun());
         Ok(TableProblem::new(self.leaf, ProblemKind::InTheWay, what).with_statements(parent, statements))
     }
 

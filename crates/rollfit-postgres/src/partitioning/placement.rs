@@ -154,8 +154,9 @@ impl PlacedLeaf<'_> {
             Bound::Other => return None,
         };
         let what = format!(
-            "it {holds} in {parent}, and its month {} is {month}; detach it and attach it with the bounds of its month",
-            self.partition.period
+            "it {holds} in {parent}, and its {unit} {} is {month}; detach it and attach it with the bounds of its {unit}",
+            self.partition.period,
+            unit = self.partition.period.unit().noun()
         );
         let detach = format!("ALTER TABLE {} DETACH PARTITION {}", parent.sql(), self.table.name.sql());
         let statements = vec![detach, self.attach(parent)];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rollfit_job::config::{FIT_PREFIX, Layout, Series};
-use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -39,14 +39,10 @@ pub(crate) struct Sibling {
 }
 
 impl Sibling {
-    fn month(&self) -> Month {
-        self.partition.period.month()
-    }
-
     /// Returns its partition. If the name does not contain the key, it is `key`.
     pub(crate) fn partition_of(&self, key: &str) -> Partition {
         let own = &self.partition.key;
-        Partition::new(if own.is_empty() { key.to_owned() } else { own.clone() }, self.month().into())
+        Partition::new(if own.is_empty() { key.to_owned() } else { own.clone() }, self.partition.period)
     }
 }
 
@@ -91,7 +87,7 @@ impl Siblings {
 
     fn add(&mut self, series: usize, sibling: Sibling) {
         let latest = self.latest.entry(series).or_insert_with(|| sibling.clone());
-        if (latest.month(), &latest.name) < (sibling.month(), &sibling.name) {
+        if (latest.partition.period, &latest.name) < (sibling.partition.period, &sibling.name) {
             *latest = sibling.clone();
         }
         self.names.insert(sibling.name.clone());
@@ -111,14 +107,14 @@ impl Siblings {
 
     /// Returns the model for a new table of a series and a key: the latest of the key or, if it has none, of all.
     pub(crate) fn nearest(&self, series: usize, key: &str) -> Option<&Sibling> {
-        let own = self.of_key(series, key).iter().max_by_key(|sibling| sibling.month());
+        let own = self.of_key(series, key).iter().max_by_key(|sibling| sibling.partition.period);
         own.or(self.latest.get(&series))
     }
 
-    /// Returns the tables of a series and a key, later months first, and after them the latest of all.
+    /// Returns the tables of a series and a key, later periods first, and after them the latest of all.
     pub(crate) fn nearest_first(&self, series: usize, key: &str) -> Vec<&Sibling> {
         let mut own: Vec<&Sibling> = self.of_key(series, key).iter().collect();
-        own.sort_by_key(|sibling| std::cmp::Reverse(sibling.month()));
+        own.sort_by_key(|sibling| std::cmp::Reverse(sibling.partition.period));
         own.extend(self.latest.get(&series));
         own
     }
@@ -129,9 +125,10 @@ impl Siblings {
         let own = self.of_key(series, key);
         let sibling = match own {
             [] => self.latest.get(&series),
-            own => {
-                own.iter().filter(|sibling| sibling.parent.is_some()).max_by_key(|sibling| sibling.month())
-            }
+            own => own
+                .iter()
+                .filter(|sibling| sibling.parent.is_some())
+                .max_by_key(|sibling| sibling.partition.period),
         };
         sibling.and_then(|sibling| Some((sibling, sibling.parent.as_ref()?)))
     }
@@ -190,11 +187,11 @@ fn like_pattern(series: &Series, key: Option<&str>) -> String {
     let escaped = |text: &str| text.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%");
     let key = key.map_or("%".to_owned(), escaped);
     let pattern = escaped(&series.features.as_ref().map(ToString::to_string).unwrap_or_default());
-    pattern.replace("{yyyy}", "____").replace("{mm}", "__").replace("{key}", &key)
+    pattern.replace("{yyyy}", "____").replace("{mm}", "__").replace("{q}", "_").replace("{key}", &key)
 }
 
 fn expand(pattern: &str, partition: &Partition) -> String {
-    pattern.replace("{key}", &partition.key).replace("{yyyy}", &partition.period.month().yyyy())
+    pattern.replace("{key}", &partition.key).replace("{yyyy}", &partition.period.first_month().yyyy())
 }
 
 /// Returns the patterns that give `parent` for a partition, those with more placeholders first.
@@ -214,9 +211,12 @@ fn candidates(parent: &str, partition: &Partition) -> Vec<String> {
     };
     let plain = vec![parent.to_owned()];
     let with_key = with(&plain, &partition.key, "{key}");
-    let year = partition.period.month().yyyy();
-    let with_both = with(&with_key, &year, "{yyyy}");
-    let with_year = with(&plain, &year, "{yyyy}");
+    let year = partition.period.first_month().yyyy();
+    let of_year = |texts: &[String]| match partition.period.unit() {
+        PeriodUnit::All => Vec::new(),
+        PeriodUnit::Month | PeriodUnit::Quarter | PeriodUnit::Year => with(texts, &year, "{yyyy}"),
+    };
+    let (with_both, with_year) = (of_year(&with_key), of_year(&plain));
     let by_placeholders = [with_both, with_key, with_year, plain];
     let all = by_placeholders.into_iter().flatten();
     all.filter(|pattern| expand(pattern, partition) == parent).collect()

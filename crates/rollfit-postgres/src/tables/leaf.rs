@@ -81,13 +81,13 @@ fn not_a_leaf(table: &Table, series: &Series) -> Option<String> {
             (format!("not a table but {what}"), "; if it shows fits, set layout = \"fits\"")
         }
     };
-    let name = &series.name;
+    let (name, unit) = (&series.name, series.by.noun());
     Some(match series.layout() {
         Layout::Metrics => format!(
-            "it is {what}; `features` of series `{name}` must name the table that holds the rows of one key and month{hint}"
+            "it is {what}; `features` of series `{name}` must name the table that holds the rows of one key and {unit}{hint}"
         ),
         Layout::Fits => format!(
-            "it is {what}; layout = \"fits\" keeps the rows of one key and month in a table named `{FIT_PREFIX}` and then as \
+            "it is {what}; layout = \"fits\" keeps the rows of one key and {unit} in a table named `{FIT_PREFIX}` and then as \
              `features` of series `{name}` says; rename it or drop it"
         ),
     })

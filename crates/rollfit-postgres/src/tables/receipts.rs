@@ -7,6 +7,7 @@ use rollfit_job::activity::Activity;
 use rollfit_job::canonical_json::{definition_hash, receipt_hash};
 use rollfit_job::month::Month;
 use rollfit_job::partition::Partition;
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::receipt::Receipt;
 use rollfit_job::store::{Fault, HoldingMark, StoreError};
 use serde_json::Value;
@@ -71,16 +72,29 @@ pub(crate) fn check_version(table: &Table) -> Result<(), StoreError> {
     }
 }
 
-/// Returns every partition with a receipt, and its output.
-pub(crate) fn list(session: &mut Session, table: &TableName) -> Result<Vec<(Partition, String)>, StoreError> {
-    let sql = format!("SELECT key, to_char(month, 'YYYY-MM'), output FROM {}", table.sql());
+/// Returns every partition with a receipt, and its output. Tables of an earlier version have receipts of months only.
+pub(crate) fn list(session: &mut Session, table: &Table) -> Result<Vec<(Partition, String)>, StoreError> {
+    let unit = if table.column("period").is_some() { "period" } else { "NULL::text" };
+    let sql = format!("SELECT key, to_char(month, 'YYYY-MM'), {unit}, output FROM {}", table.name.sql());
     let rows = session.rows("list the receipts", &sql, &[])?;
     let entry = |row: &AnswerRow| {
-        let (key, month, output): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let month: Option<Month> = month.parse().ok();
-        Ok(month.map(|month| (Partition::new(key, month.into()), output)))
+        let (key, month, output): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(3)?);
+        let unit: Option<String> = row.get(2)?;
+        let (month, unit): (Option<Month>, _) = (month.parse().ok(), unit_named(unit.as_deref()));
+        Ok(month.zip(unit).map(|(month, unit)| (Partition::new(key, unit.period_of(month)), output)))
     };
     rows.iter().map(entry).filter_map(Result::transpose).collect()
+}
+
+/// The unit that the column `period` names; none where a later version has written another one.
+fn unit_named(name: Option<&str>) -> Option<PeriodUnit> {
+    let name = name.unwrap_or(PeriodUnit::Month.name());
+    PeriodUnit::ALL.into_iter().find(|unit| unit.name() == name)
+}
+
+/// The value of the column `period`, in SQL.
+fn unit_literal(unit: PeriodUnit) -> String {
+    if unit.is_month() { "NULL".to_owned() } else { literal(unit.name()) }
 }
 
 /// Returns a mark on the receipt of each of `outputs` that has one: the transaction that wrote its row. Where the row is says nothing:
@@ -153,12 +167,13 @@ impl ReceiptRow {
         };
         let sql = format!(
             "INSERT INTO {} AS t (output, key, month, rows, receipt, digest, period) \
-             VALUES ($1, $2, {}::date, $3, $4::text::jsonb, $5, NULL) \
+             VALUES ($1, $2, {}::date, $3, $4::text::jsonb, $5, {}) \
              ON CONFLICT (output) DO UPDATE SET key = excluded.key, month = excluded.month, rows = excluded.rows, \
-             receipt = excluded.receipt, digest = excluded.digest, period = NULL{origin} \
+             receipt = excluded.receipt, digest = excluded.digest, period = excluded.period{origin} \
              WHERE t.receipt = $6::text::jsonb RETURNING t.receipt::text, t.digest, EXISTS (SELECT FROM {} d WHERE d.hash = $7)",
             table.sql(),
-            literal(&format!("{}-01", partition.period)),
+            literal(&format!("{}-01", partition.period.first_month())),
+            unit_literal(partition.period.unit()),
             definitions.sql()
         );
         let parameters: Vec<SqlParameter<'a>> = vec![

@@ -10,9 +10,10 @@ use rollfit_cli::OpenStores;
 use rollfit_job::config::{Boundary, JobConfig, Series};
 use rollfit_job::live_tail::LiveTail;
 use rollfit_job::lock::lock;
-use rollfit_job::month::{Month, display_instant};
+use rollfit_job::month::display_instant;
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
+use rollfit_job::period::{Period, PeriodUnit};
 use rollfit_job::stored_features::StoredState;
 
 use super::explanation::receipt_dict;
@@ -29,6 +30,7 @@ use crate::interruptible::interruptible;
 pub(crate) struct LiveStream {
     key: String,
     boundary: Boundary,
+    by: PeriodUnit,
     series: Vec<String>,
     /// The names of the features of all series, in order.
     columns: Vec<Py<PyString>>,
@@ -90,6 +92,7 @@ impl LiveStream {
         Ok(Self {
             key,
             boundary: config.boundary,
+            by: config.by,
             series: series_names(config),
             columns: computed_names(config).map(|name| PyString::new(py, name).unbind()).collect(),
             included: config.series.iter().flat_map(|series| series.included_columns().to_vec()).collect(),
@@ -164,15 +167,16 @@ fn series_names(config: &JobConfig) -> Vec<String> {
 
 /// What is stored of the partitions that the rows lie in. The source is compared with the last one alone: the others may be many.
 fn stored_states(stores: &OpenStores, key: &str, tail: &LiveTail) -> Result<Vec<StoredState>, ReadFailure> {
-    let mut months: Vec<Month> =
-        tail.instants_us.iter().filter_map(|&us| Month::of_instant_us(us).ok()).collect();
-    months.dedup();
-    let last = months.last().copied();
+    let by = stores.config.by;
+    let mut periods: Vec<Period> =
+        tail.instants_us.iter().filter_map(|&us| by.period_at_us(us).ok()).collect();
+    periods.dedup();
+    let last = periods.last().copied();
     let mut states = Vec::new();
-    for month in months {
-        let partition = Partition::new(key, month.into());
+    for period in periods {
+        let partition = Partition::new(key, period);
         let found = stores.sink.found(&partition)?;
-        let source = Some(stores.source.as_ref()).filter(|_| Some(month) == last);
+        let source = Some(stores.source.as_ref()).filter(|_| Some(period) == last);
         states.push(StoredState::new(&stores.config, source, &partition, found)?);
     }
     Ok(states)
@@ -180,18 +184,18 @@ fn stored_states(stores: &OpenStores, key: &str, tail: &LiveTail) -> Result<Vec<
 
 impl LiveState {
     /// Checks a row's instant, and forgets the rows before it where windows do not reach them.
-    fn begin_row(&mut self, boundary: Boundary, time_us: Option<i64>) -> PyResult<()> {
+    fn begin_row(&mut self, (boundary, by): (Boundary, PeriodUnit), time_us: Option<i64>) -> PyResult<()> {
         let Some(time_us) = time_us else {
             if boundary == Boundary::Reset {
-                return Err(PyValueError::new_err(
-                    "time is missing: boundary = \"reset\" starts windows anew in each month, so push(..., time=...) is needed",
-                ));
+                return Err(PyValueError::new_err(format!(
+                    "time is missing: boundary = \"reset\" starts windows anew in each {}, so push(..., time=...) is needed",
+                    by.noun()
+                )));
             }
             self.is_time_unknown = true;
             return Ok(());
         };
-        let month =
-            Month::of_instant_us(time_us).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let period = by.period_at_us(time_us).map_err(|error| PyValueError::new_err(error.to_string()))?;
         if let Some(last_us) = self.last_us {
             if time_us <= last_us {
                 return Err(PyValueError::new_err(format!(
@@ -200,7 +204,7 @@ impl LiveState {
                     display_instant(last_us)
                 )));
             }
-            if boundary == Boundary::Reset && Month::of_instant_us(last_us).is_ok_and(|last| last != month) {
+            if boundary == Boundary::Reset && by.period_at_us(last_us).is_ok_and(|last| last != period) {
                 self.series.iter_mut().for_each(|series| series.stream.reset());
             }
         }
@@ -217,7 +221,7 @@ impl LiveStream {
     /// derives from closes takes its own value, not the close. An included column is in the result if it is given: `push(idx=100.2,
     /// close_idx=1.08)`. None or NaN is a row without a value, as NULL in the source is. `time` is
     /// the row's instant (without a zone: UTC). It must be after `last_time`; the boundary "reset" needs it, since windows start anew in
-    /// each month.
+    /// each month, or other period of the job.
     #[pyo3(signature = (*row, time=None, **values))]
     fn push<'py>(
         &self,
@@ -231,7 +235,7 @@ impl LiveStream {
         let mut features = Vec::with_capacity(self.columns.len());
         {
             let mut state = lock(&self.state);
-            state.begin_row(self.boundary, time_us)?;
+            state.begin_row((self.boundary, self.by), time_us)?;
             for (series, value) in state.series.iter_mut().zip(values) {
                 series.push(value, &mut features);
             }

@@ -11,7 +11,7 @@ use pyo3::types::PyDict;
 use rollfit_cli::OpenStores;
 use rollfit_job::config::Boundary;
 use rollfit_job::explanation::{Explained, FeatureOfJob, explain};
-use rollfit_job::month::{Month, display_instant};
+use rollfit_job::month::display_instant;
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::assess;
@@ -179,9 +179,9 @@ impl Dataset {
         let feature = feature.ok_or_else(|| unknown("column", column, &columns))?;
         let series = config.series[feature.series].name.clone();
         let instant_us = instant_us(time)?;
-        let month =
-            Month::of_instant_us(instant_us).map_err(|error| PyValueError::new_err(error.to_string()))?;
-        let partition = Partition::new(key, month.into());
+        let period =
+            config.by.period_at_us(instant_us).map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let partition = Partition::new(key, period);
         let key = partition.key.clone();
         let explained = self.ask(py, move |stores| {
             let (source, sink) = (stores.source.as_ref(), stores.sink.as_ref());
@@ -194,7 +194,7 @@ impl Dataset {
         }
     }
 
-    /// The job's partitions: a Table of `key`, `month`, `state`, `rows` (joined rows of the source) and `cause`, as `rollfit plan` shows
+    /// The job's partitions: a Table of `key`, `month` (or `quarter`, `year`, `period`), `state`, `rows` (joined rows of the source) and `cause`, as `rollfit plan` shows
     /// them. Reads the source.
     fn partitions(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let plan =
@@ -202,7 +202,7 @@ impl Dataset {
         let text = |name: &str, is_nullable| Field::new(name, DataType::Utf8, is_nullable);
         let schema = Arc::new(Schema::new(vec![
             text(KEY_COLUMN, false),
-            text("month", false),
+            text(self.stores.config.by.noun(), false),
             text("state", true),
             Field::new("rows", DataType::Int64, false),
             text("cause", false),

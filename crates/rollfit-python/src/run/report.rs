@@ -6,36 +6,55 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rollfit_cli::FinishedRun;
 use rollfit_job::json_fault::json_fault;
+use rollfit_job::partition::Partition;
 use serde::Deserialize;
 
 use crate::error::ErrorKind;
+use crate::task::month_of;
 
 /// The most lines of a report that are shown without being asked for, and partitions that a message names.
 const LINES_MAX: usize = 30;
 const NAMED_MAX: usize = 10;
 
 /// A partition that was not done, and why.
-#[pyclass(frozen, get_all, module = "rollfit")]
+#[pyclass(frozen, module = "rollfit")]
 #[derive(Clone, Debug)]
 pub(crate) struct PartitionProblem {
-    /// What the series belong to, such as `"eurusd"`.
-    key: String,
-    /// The calendar month (UTC), such as `"2017-01"`.
-    month: String,
+    partition: Partition,
     /// `"failed"`, `"held"`, or the state for which it was skipped, such as `"foreign"`.
+    #[pyo3(get)]
     state: String,
     /// Why, and what to do.
+    #[pyo3(get)]
     reason: String,
 }
 
 impl PartitionProblem {
     fn line(&self) -> String {
-        format!("  {} {}: {}: {}", self.key, self.month, self.state, self.reason)
+        format!("  {}: {}: {}", self.partition, self.state, self.reason)
     }
 }
 
 #[pymethods]
 impl PartitionProblem {
+    /// What the series belong to, such as `"eurusd"`.
+    #[getter]
+    fn key(&self) -> &str {
+        &self.partition.key
+    }
+
+    /// The period (UTC), such as `"2017-01"`, `"2017-Q1"`, `"2017"` or `"all"`.
+    #[getter]
+    fn period(&self) -> String {
+        self.partition.period.to_string()
+    }
+
+    /// The calendar month (UTC), such as `"2017-01"`; an AttributeError where the period is none.
+    #[getter]
+    fn month(&self) -> PyResult<String> {
+        month_of(&self.partition)
+    }
+
     fn __repr__(&self) -> String {
         format!("<PartitionProblem {}>", self.line().trim())
     }
@@ -48,7 +67,7 @@ struct RunDocument {
     written: u64,
     already_done: u64,
     waiting: u64,
-    empty: Vec<UndoneName>,
+    empty: Vec<Partition>,
     skipped: Vec<Undone>,
     failed: Vec<Undone>,
     not_started: u64,
@@ -62,21 +81,14 @@ struct RunDocument {
 
 #[derive(Deserialize)]
 struct Undone {
-    partition: UndoneName,
+    partition: Partition,
     state: String,
     cause: String,
 }
 
-#[derive(Deserialize)]
-struct UndoneName {
-    key: String,
-    month: String,
-}
-
 impl From<Undone> for PartitionProblem {
     fn from(undone: Undone) -> Self {
-        let UndoneName { key, month } = undone.partition;
-        Self { key, month, state: undone.state, reason: undone.cause }
+        Self { partition: undone.partition, state: undone.state, reason: undone.cause }
     }
 }
 

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
+use pyo3::exceptions::PyAttributeError;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use rollfit_cli::TaskPartition;
@@ -12,7 +13,8 @@ use rollfit_job::selector::Selector;
 
 use crate::error::ErrorKind;
 
-/// A partition of a job: one key in one calendar month (UTC). Made by `rollfit.partitions`; sorts by key and month.
+/// A partition of a job: one key in one calendar month, quarter or year (UTC), or in all of time. Made by `rollfit.partitions`; sorts by
+/// key and time.
 #[pyclass(frozen, eq, ord, name = "Partition", module = "rollfit")]
 #[derive(Clone, Debug)]
 pub(crate) struct JobPartition {
@@ -55,6 +57,17 @@ impl Ord for JobPartition {
     }
 }
 
+/// The month of a partition, where its period is one.
+pub(crate) fn month_of(partition: &Partition) -> PyResult<String> {
+    let period = partition.period;
+    if period.unit().is_month() {
+        return Ok(period.to_string());
+    }
+    Err(PyAttributeError::new_err(format!(
+        "{partition} has no month, its period is \"{period}\": use .period"
+    )))
+}
+
 #[pymethods]
 impl JobPartition {
     /// What the series belong to, such as `"eurusd"`.
@@ -63,10 +76,16 @@ impl JobPartition {
         &self.partition.key
     }
 
-    /// The calendar month (UTC), such as `"2017-01"`.
+    /// The period (UTC), such as `"2017-01"`, `"2017-Q1"`, `"2017"` or `"all"`.
     #[getter]
-    fn month(&self) -> String {
+    fn period(&self) -> String {
         self.partition.period.to_string()
+    }
+
+    /// The calendar month (UTC), such as `"2017-01"`; an AttributeError where the period is none.
+    #[getter]
+    fn month(&self) -> PyResult<String> {
+        month_of(&self.partition)
     }
 
     fn __str__(&self) -> String {
@@ -85,17 +104,17 @@ impl JobPartition {
     }
 
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyTuple>)> {
-        let parts = (slf.get().key(), slf.get().month(), slf.get().host.clone());
+        let parts = (slf.get().key(), slf.get().period(), slf.get().host.clone());
         Ok((slf.get_type().getattr("_from_parts")?, parts.into_pyobject(slf.py())?))
     }
 
     #[staticmethod]
-    #[pyo3(name = "_from_parts", signature = (key, month, host=None))]
-    fn from_parts(key: &str, month: &str, host: Option<String>) -> PyResult<Self> {
+    #[pyo3(name = "_from_parts", signature = (key, period, host=None))]
+    fn from_parts(key: &str, period: &str, host: Option<String>) -> PyResult<Self> {
         let wrong =
-            |what: &str| ErrorKind::Config.error(format!("{key:?}, {month:?} is no partition: {what}"));
+            |what: &str| ErrorKind::Config.error(format!("{key:?}, {period:?} is no partition: {what}"));
         let selector: Selector =
-            format!("{key}:{month}").parse().map_err(|error| wrong(&format!("{error}")))?;
+            format!("{key}:{period}").parse().map_err(|error| wrong(&format!("{error}")))?;
         let partition = selector.partition().ok_or_else(|| wrong("it means several"))?;
         Ok(Self { partition, host })
     }

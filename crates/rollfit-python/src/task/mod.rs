@@ -18,7 +18,7 @@ use rollfit_job::selection::Selection;
 use rollfit_job::selector::Selector;
 use rollfit_job::warn_once::say_warnings_again;
 
-pub(crate) use self::job_partition::JobPartition;
+pub(crate) use self::job_partition::{JobPartition, month_of};
 use self::kept_stores::KeptStores;
 pub(crate) use self::partition_result::PartitionResult;
 pub(crate) use self::summary::summarize;

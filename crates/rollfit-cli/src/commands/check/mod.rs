@@ -9,6 +9,7 @@ use rollfit_bars::Zone;
 use rollfit_job::foreign;
 use rollfit_job::health::{Aspect, HealthFinding, HealthOptions, HealthReport, Verdict, examine};
 use rollfit_job::patience::patiently;
+use rollfit_job::period::PeriodUnit;
 
 use crate::args::{CheckArguments, GlobalArguments, SelectArguments};
 use crate::exit::{Exit, Failure};
@@ -88,6 +89,7 @@ struct Checked {
     now_us: i64,
     max_lag_s: Option<f64>,
     join_loss_max: f64,
+    by: PeriodUnit,
 }
 
 fn check(arguments: &CheckArguments) -> Result<Checked, Failure> {
@@ -114,7 +116,13 @@ fn check(arguments: &CheckArguments) -> Result<Checked, Failure> {
     };
     let report = patiently(|| examine(&open.job(), &open.partitions, &options))?;
     let (now_us, max_lag_s) = (options.now_us, max_lag.map(|max_lag| max_lag.as_secs_f64()));
-    Ok(Checked { report, now_us, max_lag_s, join_loss_max: open.config.run.join_loss_max })
+    Ok(Checked {
+        report,
+        now_us,
+        max_lag_s,
+        join_loss_max: open.config.run.join_loss_max,
+        by: open.config.by,
+    })
 }
 
 impl Checked {

@@ -37,7 +37,7 @@ impl Checked {
 
     /// What to say of a check that found nothing.
     pub(super) fn nothing_found(&self, check: Aspect) -> String {
-        let report = &self.report;
+        let (report, unit) = (&self.report, self.by.noun());
         match (check, self.max_lag_s) {
             (Aspect::Freshness | Aspect::Source, None) => {
                 "not checked: set --max-lag, or max_lag_s in [check]".to_owned()
@@ -48,7 +48,7 @@ impl Checked {
             }
             (Aspect::Source, Some(_)) => "no key waits for new rows".to_owned(),
             (Aspect::Coverage, _) => {
-                format!("no month is missing in {}", plural(report.partitions, "partition"))
+                format!("no {unit} is missing in {}", plural(report.partitions, "partition"))
             }
             (Aspect::Rows, _) => format!(
                 "as many rows as receipts say in {} of {}",
@@ -61,11 +61,11 @@ impl Checked {
                 plural(report.partitions, "partition")
             ),
             (Aspect::NoValue, _) => format!(
-                "no more features without a value than in earlier months of {}",
+                "no more features without a value than in earlier {unit}s of {}",
                 plural(report.compared, "key")
             ),
             (Aspect::JoinLoss, _) => {
-                format!("no month loses more than {} of a series", percent(self.join_loss_max))
+                format!("no {unit} loses more than {} of a series", percent(self.join_loss_max))
             }
         }
     }

@@ -50,8 +50,8 @@ impl ProposalTrial {
             partitions.iter().take_while(|partition| partition.key == partitions[0].key).count();
         let read = partitions[of_first_key / 2].clone();
         let panel = stores::opened(patiently(|| Panel::read(source.as_ref(), &config, &read)))?;
-        let months = || partitions.iter().map(|partition| partition.period.month());
-        let at_read = || read.period.month();
+        let months = || partitions.iter().map(|partition| partition.period.first_month());
+        let at_read = || read.period.first_month();
         let keys: BTreeSet<&String> = partitions.iter().map(|partition| &partition.key).collect();
         Ok(Self {
             keys: keys.into_iter().cloned().collect(),

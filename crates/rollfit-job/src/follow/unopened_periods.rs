@@ -1,4 +1,4 @@
-//! Months of a key that aren't open: which of them have rows, and which rows wait for another series.
+//! Periods of a key that aren't open: which of them have rows, and which rows wait for another series.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -8,21 +8,22 @@ use crate::month::Month;
 use crate::panel::Panel;
 use crate::partition::Partition;
 use crate::pending::PendingSearch;
+use crate::period::Period;
 use crate::store::{SeriesRows, StoreError};
 
-/// Those of `months` of a key that are to be opened.
+/// Those of `periods` of a key that are to be opened.
 ///
 /// # Errors
 /// Where a store cannot be reached.
 pub(super) fn to_be_opened(
     context: &FollowContext<'_>,
     key: &str,
-    months: impl Iterator<Item = Month>,
-) -> Result<Vec<Month>, StoreError> {
+    periods: impl Iterator<Item = Period>,
+) -> Result<Vec<Period>, StoreError> {
     let mut found = Vec::new();
-    for month in months {
-        if may_be_opened(context, &Partition::new(key.to_owned(), month.into()))? {
-            found.push(month);
+    for period in periods {
+        if may_be_opened(context, &Partition::new(key.to_owned(), period))? {
+            found.push(period);
         }
     }
     Ok(found)
@@ -42,29 +43,30 @@ fn may_be_opened(context: &FollowContext<'_>, partition: &Partition) -> Result<b
     }
 }
 
-/// The last month of a key before `newest` that has rows; the calendar month before counts with features alone too. No series has rows
-/// before `first`.
+/// The last period of a key before `newest` that has rows; the one before it counts with features alone too. No series has rows
+/// before the month `first`.
 ///
 /// # Errors
 /// Those of the stores.
 pub(super) fn previous_with_rows(
     context: &FollowContext<'_>,
     key: &str,
-    (first, newest): (Month, Month),
+    (first, newest): (Month, Period),
 ) -> Result<Option<Partition>, StoreError> {
     let Some(previous) = newest.previous() else { return Ok(None) };
-    let partition = |month: Month| Partition::new(key.to_owned(), month.into());
+    let partition = |period: Period| Partition::new(key.to_owned(), period);
     if context.allows(&partition(previous)) && !context.job.sink.is_missing(&partition(previous))? {
         return Ok(Some(partition(previous)));
     }
     // One bar far ahead has a thousand empty months before it: they are found at once, not month by month.
     let mut gaps = HashSet::new();
     for series in context.job.config.series_of_key(key) {
-        gaps.extend(context.job.source.gaps(&series, first, previous)?);
+        gaps.extend(context.job.source.gaps(&series, first, previous.last_month())?);
     }
-    let months = std::iter::successors(Some(previous), |month| month.previous());
-    let mut months = months.take_while(|month| *month >= first).filter(|month| !gaps.contains(month));
-    Ok(months.find(|month| context.allows(&partition(*month))).map(partition))
+    let months = std::iter::successors(Some(previous.last_month()), |month| month.previous());
+    let months = months.take_while(|month| *month >= first).filter(|month| !gaps.contains(month));
+    let mut periods = months.map(|month| newest.unit().period_of(month));
+    Ok(periods.find(|period| context.allows(&partition(*period))).map(partition))
 }
 
 /// The first instant from `from_us` on, where no partition is open, that waits for another series. `lasts_us` are the last instants of each.
@@ -75,10 +77,11 @@ pub(super) fn pending_from(
     (from_us, lasts_us): (i64, &[Option<i64>]),
 ) -> Option<i64> {
     let later_us = latest.iter().flat_map(|rows| &rows.instants_us).filter(|&&us| us >= from_us);
-    let months: BTreeSet<Month> = later_us.filter_map(|&us| Month::of_instant_us(us).ok()).collect();
-    let is_followed = |month: &Month| context.allows(&Partition::new(key.to_owned(), (*month).into()));
-    months.into_iter().filter(is_followed).find_map(|month| {
-        let span_us = month.span_us();
+    let by = context.job.config.by;
+    let periods: BTreeSet<Period> = later_us.filter_map(|&us| by.period_at_us(us).ok()).collect();
+    let is_followed = |period: &Period| context.allows(&Partition::new(key.to_owned(), *period));
+    periods.into_iter().filter(is_followed).find_map(|period| {
+        let span_us = period.span_us();
         let within = |rows: &SeriesRows| {
             let instants_us = rows.instants_us.iter().copied();
             instants_us.filter(|us| span_us.contains(us)).collect()
