@@ -23,8 +23,8 @@ pub(super) struct KeyTree {
     pub(super) mixed: Vec<PathBuf>,
     /// The directories of each key.
     dirs: BTreeMap<String, Vec<PathBuf>>,
-    /// How many directories are of no key, NULL.
-    pub(super) null_dirs: usize,
+    /// Whether a directory is of no key, NULL.
+    pub(super) has_null_dir: bool,
     /// The directories that were listed, and when each had changed last.
     listed: Vec<(PathBuf, SystemTime)>,
 }
@@ -57,7 +57,7 @@ impl KeyTree {
                 TreeEntry::File(path) => self.mixed.push(path),
                 TreeEntry::Dir(path, HiveDir { column, value }) if column == key_column => match value {
                     Some(key) => self.dirs.entry(key).or_default().push(path),
-                    None => self.null_dirs += 1,
+                    None => self.has_null_dir = true,
                 },
                 TreeEntry::Dir(path, _) if depth < DEPTH_MAX => self.visit(&path, key_column, depth + 1)?,
                 TreeEntry::Dir(..) => {}

@@ -115,10 +115,9 @@ impl LongTable {
         let SplitColumns { dir, key, .. } = &*self.columns;
         let Some(tree) = KeyTree::read(dir, key)? else { return Ok(None) };
         self.index.warn_of_passed_over(dir, true);
-        if tree.null_dirs > 0 {
-            let count = tree.null_dirs;
+        if tree.has_null_dir {
             warn_once(format!(
-                "{}: {count} directories have no key ({key} is NULL), and their files are not read",
+                "{}: the files in directories of {key} = NULL belong to no key and are not read",
                 dir.display()
             ));
         }
