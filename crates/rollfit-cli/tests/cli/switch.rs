@@ -31,7 +31,7 @@ impl Sandbox {
         let text = fs::read_to_string(self.path("rollfit.toml")).unwrap();
         self.write("before.toml", &text);
         let text = text.replace("[partitions]", &format!("{store}\n[partitions]"));
-        self.write("rollfit.toml", text.replace("[run]", "[run]\nboundary = \"carry\""));
+        self.write("rollfit.toml", text.replace("\"reset\"", "\"carry\""));
     }
 
     #[track_caller]
