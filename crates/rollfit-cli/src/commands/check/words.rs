@@ -147,11 +147,6 @@ fn clause(findings: &[&HealthFinding]) -> String {
             format!("the source has no rows in {subjects}, and require_rows = true; import them")
         }
         HealthFact::SourceGap => format!("the source has no rows in {subjects}"),
-        HealthFact::SourceShrunk { receipt_rows, source_rows } => format!(
-            "the source has lost rows of {subjects} ({of_worst}features of {} rows, {} are left); a run skips them, see `rollfit plan`",
-            count(*receipt_rows),
-            count(*source_rows)
-        ),
         HealthFact::FewRows { series, receipt_rows, source_rows } => format!(
             "{subjects} computed from {of_worst}{} of the {} rows that series {series} has now; run `rollfit run`",
             count(*receipt_rows),
@@ -176,12 +171,18 @@ fn clause(findings: &[&HealthFinding]) -> String {
                 count(*receipt_rows)
             )
         }
-        fact => with_message(fact, &subjects, &of_worst),
+        fact => about_partitions(fact, &subjects, &of_worst),
     }
 }
 
-fn with_message(fact: &HealthFact, subjects: &str, of_first: &str) -> String {
+/// What is wrong with partitions that have features.
+fn about_partitions(fact: &HealthFact, subjects: &str, of_first: &str) -> String {
     match fact {
+        HealthFact::SourceShrunk { receipt_rows, source_rows } => format!(
+            "the source has lost rows of {subjects} ({of_first}features of {} rows, {} are left); a run skips them, see `rollfit plan`",
+            count(*receipt_rows),
+            count(*source_rows)
+        ),
         HealthFact::Foreign { message } => {
             format!("{subjects} with rows that no receipt vouches for ({of_first}{message})")
         }
