@@ -36,6 +36,7 @@ mod import_columns;
 mod import_inputs;
 mod include;
 mod init;
+mod init_long;
 mod job;
 mod jobs_that_cannot_be_meant;
 mod join_loss;
