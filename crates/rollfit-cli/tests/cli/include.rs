@@ -19,9 +19,8 @@ const CLOSE: (&str, &str) = ("ROLLFIT_FEATURES__INCLUDE", r#"["idx.close"]"#);
 const MONTHS: [&str; 2] = ["2017-01", "2017-02"];
 
 fn states(plan: &Value) -> Vec<(&str, &str)> {
-    let text = |line: &'_ Value, field: &str| line[field].as_str().unwrap().to_owned().leak() as &str;
     let lines = plan["partitions"].as_array().unwrap().iter();
-    lines.map(|line| (text(line, "state"), text(line, "cause"))).collect()
+    lines.map(|line| (line["state"].as_str().unwrap(), line["cause"].as_str().unwrap())).collect()
 }
 
 /// A sandbox whose source tables a user has dropped in: every seventh close is NULL.
@@ -68,7 +67,7 @@ fn an_included_column_has_the_sources_bits_in_every_row() {
         let before = Tree::read(&sandbox.path("fx"));
         let again = sandbox.run_with(&variables, &["run", "--json"]).exits(0).json();
         assert_eq!((&again["written"], &again["already_done"]), (&json!(0), &json!(2)));
-        sandbox.run_with(&variables, &["verify", "--full", "--quiet"]).exits(0);
+        sandbox.run_with(&variables, &["verify", "--quiet"]).exits(0);
         sandbox.run_with(&variables, &["compare", "--quiet"]).exits(0);
         before.is_untouched(&sandbox.path("fx"));
     }
@@ -109,7 +108,7 @@ fn a_close_that_changes_makes_its_month_input_changed_and_no_other() {
     closes(&sandbox, &both, of(usize::MAX));
     let variables = [CLOSE, ("ROLLFIT_RUN__BOUNDARY", "carry")];
     let run = sandbox.run_with(&variables, &["run", "--json"]).exits(0).json();
-    assert_eq!(run["no_value"]["included"], 600 / 7);
+    assert_eq!(run["no_value"]["included"], 86);
     let stored = Columns::read(&sandbox.part("eurusd", "2017-01"));
     let close = stored.column("close_idx");
     assert!(close[3].is_nan() && close[0] == 0.0 && close[1] == 1.0 && close.len() == 400);
