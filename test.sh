@@ -20,7 +20,7 @@ log=target/test.log
 # The checks of the Rust code link no Python and ask none about itself: they need none.
 export PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s (after %d s)\n' "$*" $SECONDS; }
 
 skip() { echo "skipped: $*"; }
 

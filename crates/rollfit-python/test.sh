@@ -34,6 +34,10 @@ update() {
     done
 }
 
+# Cargo takes packages that have the same place in their workspace for the same: after the sdist's were compiled, changes of the checkout's
+# would not be seen.
+forget_sdist() { rm -rf target/{debug,release}/.fingerprint/{rollfit,libpq-connect}*; }
+
 step "environments, with the newest and the oldest Polars"
 $here/environment.sh newest || {
     [ $? = 77 ] || exit 1
@@ -70,6 +74,7 @@ update "$made/unpacked" "$made/source"
 rm -rf "$made/unpacked"
 
 step "wheel, made of the sdist"
+trap forget_sdist EXIT
 (cd "$made/source" && maturin build --profile "$profile" --quiet --out "$made/dist")
 ROLLFIT_WHEEL=$(echo "$made"/dist/rollfit-*.whl)
 export ROLLFIT_WHEEL ROLLFIT_SDIST
