@@ -1,18 +1,49 @@
 #!/usr/bin/env bash
-# Everything that must hold, in one command: format, lints, licences, docs, tests. Needs Rust, the network and PostgreSQL's
-# server programs, which it installs where it is root on a Debian, as it does Chromium; where python3 is, the features are also
-# read with DuckDB and Polars, and compared with those of a numpy job. Tests that need ../shared or Chromium skip with a
-# printed line where it is missing. Where python3 is not, nor is the Python package built and tested.
+# ./test.sh [--install]: everything that must hold: format, lints, licences, docs, tests. Needs Rust; runs what is possible where it
+# is, and ends with a list of what it skipped. What it downloads stays in target/. --install also installs what is missing
+# from the system: Debian's packages (as root) and parts of the Rust toolchain; then PostgreSQL and Python must be there. Where
+# python3 is, the features are also read with DuckDB and Polars, compared with those of a numpy job, and the Python package is tested.
 set -euo pipefail
 cd "$(dirname "$0")"
+
+install=false
+case $* in
+'') ;;
+--install) install=true ;;
+*)
+    echo "usage: ./test.sh [--install]" >&2
+    exit 2
+    ;;
+esac
+log=target/test.log
 
 # The checks of the Rust code link no Python and ask none about itself: they need none.
 export PYO3_NO_PYTHON=1 PYO3_BUILD_EXTENSION_MODULE=1
 
-step() { printf '\n== %s\n' "$*"; }
+step() { printf '\n== %s (after %d s)\n' "$*" $SECONDS; }
 
-# PostgreSQL's server programs and pgbouncer, which the tests start by themselves: from Debian's packages where this is
-# root, without a cluster or a service that runs afterwards.
+skip() { echo "skipped: $*"; }
+
+# Skips something, unless --install promised that it would be there.
+lack() {
+    skip "$@"
+    ! $install
+}
+
+# Debian's packages, where they may be installed: without a database cluster or a service that runs afterwards.
+install_packages() {
+    $install && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
+    local no_cluster=/etc/postgresql-common/createcluster.d/rollfit-test.conf no_services=/usr/sbin/policy-rc.d installed=0
+    mkdir -p "${no_cluster%/*}"
+    echo "create_main_cluster = false" >"$no_cluster"
+    [ -e "$no_services" ] && no_services=
+    [ -z "$no_services" ] || { printf '#!/bin/sh\nexit 101\n' >"$no_services" && chmod +x "$no_services"; }
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } || installed=$?
+    rm -f "$no_cluster" ${no_services:+"$no_services"}
+    return $installed
+}
+
+# PostgreSQL's server programs and pgbouncer, which the tests start by themselves.
 has_postgres() {
     local directory
     for directory in "$(pg_config --bindir 2>/dev/null)" /usr/lib/postgresql/*/bin ${PATH//:/ }; do
@@ -21,92 +52,128 @@ has_postgres() {
     return 1
 }
 
-get_postgres() {
-    has_postgres && return
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "PostgreSQL's server programs are not installed: apt-get install postgresql-15 pgbouncer, or run ./test.sh as root" >&2
-        exit 1
-    fi
-    local no_cluster=/etc/postgresql-common/createcluster.d/rollfit-test.conf no_services=/usr/sbin/policy-rc.d
-    mkdir -p "${no_cluster%/*}"
-    echo "create_main_cluster = false" >"$no_cluster"
-    [ -e "$no_services" ] && no_services=
-    [ -z "$no_services" ] || { printf '#!/bin/sh\nexit 101\n' >"$no_services" && chmod +x "$no_services"; }
-    local installed=0
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-        postgresql postgresql-client pgbouncer || installed=$?
-    rm -f "$no_cluster" ${no_services:+"$no_services"}
-    [ "$installed" = 0 ] && has_postgres
+# A browser, in which the page of `rollfit analyze --html` is looked at.
+has_chromium() { [ -n "${ROLLFIT_CHROMIUM:-}" ] || command -v chromium chromium-browser google-chrome >/dev/null; }
+
+has_python() { "${PYTHON:-python3}" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+
+# Makes an environment of Python, and sets `found` to whether it is there.
+environment() {
+    local code=0
+    found=false
+    crates/rollfit-python/environment.sh "$1" || code=$?
+    case $code in
+    0) found=true ;;
+    77) ;;
+    *) return $code ;;
+    esac
 }
 
-# A browser, in which the page of `rollfit analyze --html` is looked at: from Debian's packages where this is root.
-get_chromium() {
-    [ -n "${ROLLFIT_CHROMIUM:-}" ] && return
-    command -v chromium chromium-browser google-chrome >/dev/null && return
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core || true
-    fi
-    command -v chromium >/dev/null || echo "skipped: there is no Chromium to be had here, and ROLLFIT_CHROMIUM names none"
+has_target() { rustup target list --installed 2>/dev/null | grep -qx "$1" || { $install && rustup target add "$1"; }; }
+
+has_toolchain() {
+    rustup run "$1" rustc --version 2>/dev/null || { $install && rustup toolchain install "$1" --profile minimal --no-self-update; }
 }
 
-step "PostgreSQL"
-get_postgres
+programs() {
+    step "programs"
+    has_postgres || install_packages postgresql postgresql-client pgbouncer || true
+    has_chromium || install_packages chromium fonts-dejavu-core || true
+    has_python || install_packages python3 python3-venv || true
+    has_postgres || lack "tests on PostgreSQL: its server programs and pgbouncer are not installed (apt-get install postgresql pgbouncer)"
+    has_python || lack "tests in Python: there is no python3 3.11 or later with venv"
+}
 
-step "Chromium"
-get_chromium
+lints() {
+    step "format"
+    cargo fmt --all --check
 
-step "format"
-cargo fmt --all --check
-
-step "lints"
-cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
-cargo check --workspace --locked
-# The fuzz targets are apart from the workspace, with a lock file of their own.
-cargo metadata --locked --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null
-# The kernel for NEON: compiled and linted, not run.
-if rustup target add aarch64-unknown-linux-gnu; then
-    cargo clippy -p rollfit --lib --target aarch64-unknown-linux-gnu --locked -- -D warnings
-else
-    echo "skipped: the kernel for NEON, whose target is not to be had here"
-fi
+    step "lints"
+    cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+    cargo check --workspace --locked
+    # The fuzz targets are apart from the workspace, with a lock file of their own.
+    cargo metadata --locked --manifest-path fuzz/Cargo.toml --format-version 1 >/dev/null
+    # The kernel for NEON: compiled and linted, not run.
+    if has_target aarch64-unknown-linux-gnu; then
+        cargo clippy -p rollfit --lib --target aarch64-unknown-linux-gnu --locked -- -D warnings
+    else
+        skip "the kernel for NEON: Rust's target aarch64-unknown-linux-gnu is not installed"
+    fi
+}
 
 # The library for the oldest Rust that it names, from its package.
-cargo package -p rollfit --locked --no-verify --allow-dirty --quiet
-oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
-version=$(sed -n 's/^version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
-if rustup run "$oldest" rustc --version 2>/dev/null || rustup toolchain install "$oldest" --profile minimal --no-self-update; then
+oldest_rust() {
+    step "oldest Rust"
+    cargo package -p rollfit --locked --no-verify --allow-dirty --quiet
+    local oldest version unpacked
+    oldest=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
+    version=$(sed -n 's/^version = "\(.*\)"/\1/p' crates/rollfit/Cargo.toml)
+    has_toolchain "$oldest" || { skip "the library for Rust $oldest: that toolchain is not installed" && return; }
     # Not below this directory, where it would pass for a part of the workspace.
     unpacked=$(mktemp -d)
     tar -xzf "target/package/rollfit-$version.crate" -C "$unpacked"
     CARGO_TARGET_DIR=$PWD/target/oldest cargo "+$oldest" check --lib --manifest-path "$unpacked/rollfit-$version/Cargo.toml"
     rm -rf "$unpacked"
-else
-    echo "skipped: Rust $oldest, the oldest for the library, is not to be had here"
-fi
+}
 
-step "licences and sources of dependencies"
-tools=$PWD/target/tools
-if ! command -v cargo-deny >/dev/null && [ ! -x "$tools/bin/cargo-deny" ]; then
-    cargo install cargo-deny --version 0.20.2 --locked --quiet --root "$tools"
-fi
-PATH="$PATH:$tools/bin" cargo deny --locked check licenses bans sources
+dependencies() {
+    step "licences and sources of dependencies"
+    local tools=$PWD/target/tools
+    if ! command -v cargo-deny >/dev/null && [ ! -x "$tools/bin/cargo-deny" ]; then
+        cargo install cargo-deny --version 0.20.2 --locked --quiet --root "$tools"
+    fi
+    PATH="$PATH:$tools/bin" cargo deny --locked check licenses bans sources
+}
 
-step "readers"
-found=0
-crates/rollfit-python/environment.sh newest || found=$?
-case $found in
-0) export ROLLFIT_PYTHON=$PWD/target/python/newest/bin/python ;;
-77) echo "skipped: tests with DuckDB, Polars, numpy and psycopg" ;;
-*) exit 1 ;;
-esac
+tests() {
+    step "readers"
+    environment newest
+    if $found; then
+        export ROLLFIT_PYTHON=$PWD/target/python/newest/bin/python
+    else
+        lack "tests with DuckDB, Polars, numpy and psycopg"
+    fi
 
-step "tests"
-cargo test --workspace --all-features --locked
+    step "tests"
+    # The tests on PostgreSQL need the feature `failpoints`, which is the only one. What tests print has the lines of those that skip.
+    local features=--all-features
+    has_postgres || features=
+    # shellcheck disable=SC2086 # None is no word.
+    cargo test --workspace $features --locked -- --show-output
+}
 
-step "documentation"
-RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
+everything() {
+    programs
+    lints
+    oldest_rust
+    dependencies
+    tests
 
-step "Python package"
-crates/rollfit-python/test.sh
+    step "documentation"
+    RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked --quiet
 
-step "all of it passed"
+    step "Python package"
+    crates/rollfit-python/test.sh
+}
+
+# What was skipped, in all steps, and how it ended.
+summary() {
+    local code=$? skipped
+    skipped=$(sed -En 's/^skipped: //p; s/^SKIPPED \[[0-9]+\] //p' "$log" | sort -u)
+    [ -z "$skipped" ] || printf '\n== skipped\n%s\n' "$skipped"
+    if $install && grep -Eq "could not import|ROLLFIT_PYTHON names no|PostgreSQL|Ray and Dask" <<<"$skipped"; then
+        echo "--install promises PostgreSQL and the packages of Python: tests that need them may not be skipped"
+        code=1
+    fi
+    if [ "$code" != 0 ]; then
+        step "failed (all output is in $log)"
+    else
+        step "passed${skipped:+, but for what was skipped}"
+    fi
+    exit "$code"
+}
+
+mkdir -p target
+: >"$log"
+trap summary EXIT
+everything 2>&1 | tee "$log"

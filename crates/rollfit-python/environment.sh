@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the environment target/python/NAME with exactly the packages of tests/requirements/NAME.txt; keeps one that is there until the
-# list changes. Ends with code 77 and a line that says so where there is no python3 for it.
+# list changes. Ends with code 77 and a line that says so where there is no python3 for it, or the packages cannot be had.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -15,5 +15,8 @@ if ! "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 
 fi
 rm -rf "$path"
 "$python" -m venv "$path"
-"$path/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$list"
+if ! "$path/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$list"; then
+    echo "the packages of $list cannot be installed here"
+    exit 77
+fi
 cp "$list" "$path/packages.txt"

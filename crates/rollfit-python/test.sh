@@ -34,6 +34,10 @@ update() {
     done
 }
 
+# Cargo takes packages that have the same place in their workspace for the same: after the sdist's were compiled, changes of the checkout's
+# would not be seen.
+forget_sdist() { rm -rf target/{debug,release}/.fingerprint/{rollfit,libpq-connect}*; }
+
 step "environments, with the newest and the oldest Polars"
 $here/environment.sh newest || {
     [ $? = 77 ] || exit 1
@@ -42,13 +46,13 @@ $here/environment.sh newest || {
 }
 export PATH=$newest:$PATH
 
-step "Ray and Dask, for the tests that need them"
+step "Ray, Dask and numba, for the tests that need them"
 engines=$here/tests/requirements/engines.txt
 if ! cmp -s $engines "$made/newest/engines.txt"; then
     if pip "$newest" install --no-deps --requirement $engines; then
         cp $engines "$made/newest/engines.txt"
     else
-        echo "skipped: tests on Ray and Dask, which cannot be installed here"
+        echo "skipped: tests on Ray and Dask, and with numba, which cannot be installed here"
     fi
 fi
 
@@ -70,6 +74,7 @@ update "$made/unpacked" "$made/source"
 rm -rf "$made/unpacked"
 
 step "wheel, made of the sdist"
+trap forget_sdist EXIT
 (cd "$made/source" && maturin build --profile "$profile" --quiet --out "$made/dist")
 ROLLFIT_WHEEL=$(echo "$made"/dist/rollfit-*.whl)
 export ROLLFIT_WHEEL ROLLFIT_SDIST

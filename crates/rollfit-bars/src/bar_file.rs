@@ -6,7 +6,7 @@ use rollfit_job::import::{Bar, BarColumn};
 
 use crate::cores::{Cores, Pieces, in_order};
 use crate::error::{FileLine, ImportError, shown};
-use crate::file_key::file_key;
+use crate::file_key::{file_key, key_of_name};
 use crate::read_options::ReadOptions;
 use crate::readers;
 use crate::rows::collector::Collected;
@@ -108,6 +108,7 @@ fn read_keys(path: &Path, options: &ReadOptions, cores: &Cores) -> Result<Vec<Ba
 fn bar_file(path: &Path, options: &ReadOptions, mut collected: Collected) -> Result<BarFile, ImportError> {
     let key = match collected.key.take() {
         Some(key) => key,
+        None if options.key_from_name => key_of_name(path)?,
         None => file_key(path, collected.entry.as_deref(), options.key.as_deref())?,
     };
     let symbol = collected.symbol.clone();

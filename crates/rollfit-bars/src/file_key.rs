@@ -36,6 +36,25 @@ pub fn key_of_path(path: &Path) -> Option<String> {
     file_key(path, None, None).ok()
 }
 
+/// The key that the name of a file is, without its endings, in lower case.
+///
+/// # Errors
+/// When it is no key, or the file has no name.
+pub fn key_of_name(path: &Path) -> Result<String, ImportError> {
+    let name = name_of_key(path).ok_or_else(|| ImportError::NoKey { path: path.to_path_buf() })?;
+    let key = name.to_ascii_lowercase();
+    check_key(&key).map_err(|why| ImportError::Key {
+        origin: format!("{}: --key-from-name", path.display()),
+        why: why.to_string(),
+    })?;
+    Ok(key)
+}
+
+/// The name of a file without its endings, as it is written.
+pub(crate) fn name_of_key(path: &Path) -> Option<&str> {
+    path_name(path).filter(|_| !is_standard_input(path)).map(stem)
+}
+
 /// Checks the key of the option.
 pub(crate) fn check_given_key(key: &str) -> Result<(), ImportError> {
     check_key(key).map_err(|why| ImportError::Key { origin: "--key".to_owned(), why: why.to_string() })
@@ -155,6 +174,22 @@ mod tests {
             let error = file_key(Path::new(path), None, None).unwrap_err();
             assert!(matches!(error, ImportError::Key { .. }), "{path:?}: {error}");
             assert!(error.to_string().contains("directory pair="), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_file_is_a_key_where_the_user_says_so() {
+        let key = |path: &str| key_of_name(Path::new(path)).ok();
+        for (path, expected) in [
+            ("bars/gbpusd.csv", "gbpusd"),
+            ("BRK.B.csv.gz", "brk.b"),
+            ("pair=x/EURUSD_M1.parquet", "eurusd_m1"),
+            ("btc-usd", "btc-usd"),
+        ] {
+            assert_eq!(key(path).as_deref(), Some(expected), "{path}");
+        }
+        for path in ["eur usd.csv", ".csv", "", crate::archive::STANDARD_INPUT] {
+            assert_eq!(key(path), None, "{path}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::archive::{STANDARD_INPUT, is_standard_input};
 use crate::error::ImportError;
-use crate::file_key::{check_given_key, key_in_path, key_of_directory};
+use crate::file_key::{check_given_key, key_in_path, key_of_directory, name_of_key};
 use crate::formats::{Format, RowRules, TEXT_ENDINGS};
 use crate::read_options::ReadOptions;
 
@@ -114,7 +114,11 @@ impl InputFiles {
 fn check_keys(dir: &Path, files: &[PathBuf], options: &ReadOptions) -> Result<(), ImportError> {
     let mut earlier: HashMap<String, (String, &PathBuf)> = HashMap::new();
     for file in files {
-        let key = if options.key.is_some() { key_in_path(file) } else { key_of_directory(file) };
+        let key = match options {
+            ReadOptions { key: Some(_), .. } => key_in_path(file),
+            ReadOptions { key_from_name: true, .. } => name_of_key(file).map(str::to_owned),
+            _ => key_of_directory(file),
+        };
         let Some(key) = key else { continue };
         let becomes = options.key.clone().unwrap_or_else(|| key.to_ascii_lowercase());
         let (other, other_file) = earlier.entry(becomes.clone()).or_insert_with(|| (key.clone(), file));

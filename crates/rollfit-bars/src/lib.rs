@@ -56,7 +56,7 @@ mod time;
 
 pub use bar_file::{BarFile, read_file, read_files};
 pub use error::{DropCause, EpochUnit, FileLine, ImportError, LocalFault, NumberKind, RowFault, RowUnit};
-pub use file_key::key_of_path;
+pub use file_key::{key_of_name, key_of_path};
 pub use formats::Format;
 pub use input_files::{InputFiles, PassedOver};
 pub use merge::{KeyBars, MergeReport, merge};

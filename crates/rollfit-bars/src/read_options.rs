@@ -12,6 +12,8 @@ pub struct ReadOptions {
     pub format: Format,
     /// The key of every file; without it, each path has to tell.
     pub key: Option<String>,
+    /// Whether the name of each file, without its ending, is its key.
+    pub key_from_name: bool,
     /// The column of each file that says the key of a row, by its name or, in `csv` without a header, its number.
     pub key_column: Option<String>,
     /// The zone of local times; without it, the bytes or the format have to tell.
@@ -29,7 +31,16 @@ impl ReadOptions {
     #[must_use]
     pub fn new(format: Format) -> Self {
         let columns = ColumnOptions::default();
-        Self { format, key: None, key_column: None, zone: None, columns, lenient: false, skip_lines: 0 }
+        Self {
+            format,
+            key: None,
+            key_from_name: false,
+            key_column: None,
+            zone: None,
+            columns,
+            lenient: false,
+            skip_lines: 0,
+        }
     }
 
     /// Refuses options that the format does not have.
@@ -37,6 +48,10 @@ impl ReadOptions {
         let format = self.format;
         if self.key.is_some() && self.key_column.is_some() {
             let why = "--key and --key-column contradict each other: omit one of them".to_owned();
+            return Err(ImportError::Options { why });
+        }
+        if self.key_from_name && (self.key.is_some() || self.key_column.is_some()) {
+            let why = "--key-from-name goes with neither --key nor --key-column: omit one of them".to_owned();
             return Err(ImportError::Options { why });
         }
         if self.skip_lines > 0 && matches!(format.rules().rows, RowRules::Parquet) {

@@ -12,7 +12,9 @@ use rollfit_job::selector::Selector;
 use rollfit_job::state::State;
 
 use crate::allow_skipped::AllowSkipped;
+use crate::job_arguments::{JobArguments, SwitchArguments};
 use crate::max_lag::MaxLag;
+use crate::named_values::NamedValues;
 use crate::poll_interval::PollInterval;
 use crate::selection_arguments::{MonthArguments, SELECTOR, SelectionArguments};
 
@@ -100,6 +102,15 @@ pub(crate) enum Command {
     /// With layout = "fits", views that show nothing but such a partition are dropped too. Where views or other objects depend on one,
     /// nothing is removed.
     Drop(DropArguments),
+    /// Put the features of a job that was written beside another in its place
+    ///
+    /// Change the configuration, write the new features beside the old ones with `rollfit run --name NEXT`, then
+    /// `rollfit switch NEXT`: in a directory of files `features` and `features.NEXT` exchange their names, in one step. The same command
+    /// exchanges them again. It shows what changes, and asks on a terminal.
+    ///
+    /// In PostgreSQL NEXT is the `views_schema` of layout = "fits". There it executes nothing, but prints the transaction that moves the
+    /// views in the place of the deployed tables, and its reverse.
+    Switch(SwitchArguments),
     /// List the metrics, or print SQL functions that compute them from stored fits
     Metrics(MetricsArguments),
     /// Print the completions of a shell
@@ -172,10 +183,10 @@ pub(crate) struct InitArguments {
     pub(crate) sources: Vec<PathBuf>,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct SelectArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
     /// Partitions processed at once: `auto`, a number, or a range such as 2..16
@@ -191,7 +202,7 @@ pub(crate) struct PlanArguments {
     #[command(flatten)]
     pub(crate) select: SelectArguments,
     /// Plan for a run that replaces partitions in this state: definition-changed, foreign or shrunk
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = states_to_replace(), hide_possible_values = true)]
     pub(crate) replace: Vec<State>,
     /// Plan for a run that rewrites partitions that are done
     #[arg(long)]
@@ -204,7 +215,7 @@ pub(crate) struct PlanArguments {
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
 }
@@ -212,17 +223,17 @@ pub(crate) struct DoctorArguments {
 #[derive(Debug, Args)]
 pub(crate) struct SchemaArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
     /// Also print the tables of the N months after the last one of each key
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MONTHS_AHEAD_MAX))]
     pub(crate) months_ahead: u16,
-    /// Print the transaction that moves the views of `views_schema` in the place of the deployed tables, and its reverse
-    #[arg(long, conflicts_with_all = ["only", "from", "to", "months_ahead"])]
+    /// What `rollfit switch` does now.
+    #[arg(long, hide = true)]
     pub(crate) switch: bool,
-    /// With --switch, print the reverse alone: what takes the switch back
-    #[arg(long, requires = "switch")]
+    /// What `rollfit switch --back` does now.
+    #[arg(long, hide = true)]
     pub(crate) back: bool,
 }
 
@@ -234,11 +245,14 @@ pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) select: SelectArguments,
     /// Also replace partitions in this state: definition-changed, foreign or shrunk
-    #[arg(long, value_name = "STATE")]
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = states_to_replace(), hide_possible_values = true)]
     pub(crate) replace: Vec<State>,
     /// Also rewrite partitions that are done, each time anew; --only narrows it
     #[arg(long)]
     pub(crate) force: bool,
+    /// With --force, only what this interrupted run has left
+    #[arg(long = "continue", value_name = "RUN", requires = "force")]
+    pub(crate) continues: Option<String>,
     #[command(flatten)]
     pub(crate) allow_skipped: AllowSkipped,
     /// Stop after the own shard; do not help other shards
@@ -269,6 +283,9 @@ pub(crate) struct StatusArguments {
     /// Only runs of this configuration
     #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Only runs with this --name; with --store, the job of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
     /// Show all runners on all machines and the whole job's progress, from the store
     #[arg(long, conflicts_with = "run")]
     pub(crate) store: bool,
@@ -343,7 +360,7 @@ pub(crate) struct AdoptArguments {
 #[command(after_help = CHECK_EXIT_CODES)]
 pub(crate) struct CheckArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     #[command(flatten)]
     pub(crate) selection: SelectionArguments,
     /// How late features may be, such as 5m or 2h, closed hours not counted; without it, max_lag_s in [check]
@@ -363,7 +380,7 @@ const CHECK_EXIT_CODES: &str = "Exit codes of check: 0 OK; 1 warnings; 2 problem
 #[derive(Debug, Args)]
 pub(crate) struct DropArguments {
     #[command(flatten)]
-    pub(crate) config: ConfigArguments,
+    pub(crate) job: JobArguments,
     /// Partitions to remove, as --only of other commands takes them: eurusd:2017-01, 'eur*', eurusd:2017-03..2017-06, :2017-03..
     #[arg(required_unless_present_any = ["from", "to"], value_name = SELECTOR, value_delimiter = ',')]
     pub(crate) partitions: Vec<Selector>,
@@ -384,6 +401,14 @@ pub(crate) struct DemoArguments {
     pub(crate) dir: PathBuf,
 }
 
+fn states_to_replace() -> NamedValues<State> {
+    NamedValues::new(State::LEFT_ALONE.map(State::name))
+}
+
+fn formats() -> NamedValues<Format> {
+    NamedValues::new(Format::ALL.map(Format::name))
+}
+
 fn format_help() -> String {
     let names = Format::ALL.map(Format::name);
     let [first @ .., last] = &names;
@@ -393,11 +418,14 @@ fn format_help() -> String {
 #[derive(Debug, Args)]
 pub(crate) struct ImportArguments {
     // Named where the formats are, so that a new one is in the help.
-    #[arg(long, value_name = "FORMAT", help = format_help())]
+    #[arg(long, value_name = "FORMAT", help = format_help(), value_parser = formats(), hide_possible_values = true)]
     pub(crate) format: Format,
     /// Key of the bars; without it, the files' paths must name it
     #[arg(long)]
     pub(crate) key: Option<String>,
+    /// Key of each file is its name, in lower case: EURUSD.csv has the bars of eurusd
+    #[arg(long, conflicts_with_all = ["key", "key_column"])]
+    pub(crate) key_from_name: bool,
     /// Time zone of the files' times: Europe/Athens, UTC, +02:00, America/New_York+07:00 (broker time) or histdata
     #[arg(long, value_name = "ZONE")]
     pub(crate) timezone: Option<Zone>,

@@ -4,11 +4,15 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{EnumValueParser, Resettable, StyledStr};
+use clap::builder::{
+    EnumValueParser, PathBufValueParser, Resettable, StyledStr, TypedValueParser, ValueParser,
+};
 use clap::{Arg, Command, CommandFactory, FromArgMatches, ValueEnum, ValueHint};
 
+use rollfit_files::path::without_shell;
+
 use crate::args::Arguments;
-use crate::{examples, version};
+use crate::{examples, style, version};
 
 /// When there are colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -30,9 +34,16 @@ pub(crate) const GLOBAL_WITH_VALUE: [&str; 4] = ["--color", "--config", "--log-f
 /// The command line that is understood.
 pub(crate) fn command() -> Command {
     // What a command has an argument of its own for gets no other from here, but the value that was typed before it.
-    let command = Arguments::command().long_version(version::long()).arg(config()).arg(color());
+    let command = Arguments::command()
+        .styles(style::of_help())
+        .long_version(version::long())
+        .arg(config())
+        .arg(color());
     let command = without_empty_config(command);
-    command.mut_subcommands(|command| with_examples(without_empty_config(with_hidden_config(command))))
+    let command = with_suited_values(command);
+    command.mut_subcommands(|command| {
+        with_examples(with_suited_values(without_empty_config(with_hidden_config(command))))
+    })
 }
 
 /// The command without the variable of `--config` where that is empty: as good as not set, in files of variables.
@@ -52,6 +63,35 @@ fn with_hidden_config(command: Command) -> Command {
     } else {
         command
     }
+}
+
+/// The command with values as shells treat them: only those that are paths are completed with names of files, and `--option=~/x`, which a
+/// shell leaves as it is, is in the home directory.
+fn with_suited_values(command: Command) -> Command {
+    let path = ValueParser::path_buf().type_id();
+    command.mut_args(|argument| {
+        let is_path = argument.get_value_parser().type_id() == path;
+        let takes_value = argument.get_action().takes_values();
+        let has_names = argument.get_value_parser().possible_values().is_some();
+        let names_run =
+            argument.get_value_names().is_some_and(|names| names.iter().any(|name| name == "RUN"));
+        if takes_value && is_path && !argument.is_positional() {
+            let hint = argument.get_value_hint();
+            argument.value_parser(PathBufValueParser::new().map(in_home)).value_hint(hint)
+        } else if takes_value && !is_path && !has_names && argument.get_value_hint() == ValueHint::Unknown {
+            // A record may be named by its file.
+            argument.value_hint(if names_run { ValueHint::FilePath } else { ValueHint::Other })
+        } else {
+            argument
+        }
+    })
+}
+
+/// The path that is meant by one as it was typed.
+fn in_home(path: PathBuf) -> PathBuf {
+    let is_in_home = |text: &&str| *text == "~" || text.starts_with("~/");
+    let typed = path.to_str().filter(is_in_home);
+    typed.and_then(|text| without_shell(text).ok()).unwrap_or(path)
 }
 
 fn config() -> Arg {
@@ -141,6 +181,7 @@ mod tests {
             let needed: &[&str] = match name {
                 "import" => &["--format", "csv", "a.csv"],
                 "drop" => &["eurusd:2017-01"],
+                "switch" => &["next"],
                 "completions" => &["bash"],
                 _ => &[],
             };

@@ -147,7 +147,7 @@ impl EmbeddedRun {
         let job =
             JobThread { arguments: self.arguments, stop: stop.clone(), phase: Arc::clone(&phase), told };
         let thread = std::thread::Builder::new().name("rollfit run".to_owned()).spawn(move || job.work())?;
-        let screen = with_bar.then(Screen::on_stderr).flatten();
+        let screen = with_bar.then(Screen::of_another_program).flatten();
         let mut watch =
             Watch { caller, stop, phase, grace, screen, header: None, stopped: None, abandoned: None };
         watch.until_over(&heard, thread)

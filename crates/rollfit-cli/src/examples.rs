@@ -4,7 +4,7 @@
 pub(crate) fn of(command: &str) -> &'static [&'static str] {
     match command {
         "demo" => &["rollfit demo", "rollfit demo --dir try"],
-        "init" => &["rollfit init", "rollfit init --config jobs/fx.toml"],
+        "init" => &["rollfit init", "rollfit init bars/ --config fx.toml"],
         "import" => &[
             "rollfit import --format csv --timezone UTC --into parquet:./fx bars/",
             "rollfit import --format csv --key eurusd --timezone UTC eurusd.csv.gz",
@@ -31,6 +31,9 @@ pub(crate) fn of(command: &str) -> &'static [&'static str] {
         "compare" => &["rollfit compare", "rollfit compare --only eurusd:2017-01 --sample 1000"],
         "adopt" => &["rollfit adopt --only eurusd:2017-01", "rollfit adopt"],
         "drop" => &["rollfit drop eurusd:2017-01", "rollfit drop eurusd:2017-01 eurusd:2017-02"],
+        "switch" => {
+            &["rollfit switch next --dry-run", "rollfit switch next", "rollfit switch bqx_next > switch.sql"]
+        }
         "metrics" => &[
             "rollfit metrics",
             "rollfit metrics --sql postgres | psql \"$DATABASE_URL\"",

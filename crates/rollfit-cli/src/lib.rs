@@ -16,12 +16,15 @@ mod exposition;
 mod follow;
 mod format;
 mod given_shard;
+mod interrupt_echo;
+mod job_arguments;
 mod join_loss;
 mod live;
 mod logging;
 mod machine;
 mod max_lag;
 mod metrics_file;
+mod named_values;
 mod open;
 mod open_stores;
 mod output;
@@ -40,6 +43,7 @@ mod signals;
 mod state_dir;
 mod stores;
 mod style;
+mod table_layout;
 mod task_result;
 mod trace;
 mod typed_time;
@@ -54,6 +58,7 @@ pub use crate::commands::analyze::RunAnalysis;
 pub use crate::embedded_run::{EmbeddedRun, FinishedRun, RunCaller, RunPicture};
 pub use crate::exit::{Exit, Failure};
 pub use crate::logging::{LogMessage, keep_messages, take_messages};
+pub use crate::machine::host_name;
 pub use crate::open_stores::OpenStores;
 pub use crate::partition_task::{PartitionTask, TaskPartition};
 pub use crate::task_result::{TaskEnd, TaskOutcome, TaskResult, summarize};
@@ -83,6 +88,7 @@ fn print_clap(refused_or_help: &clap::Error, typed: &[OsString]) -> u8 {
         let printed = output::json(&version::VersionDocument::new());
         return printed.map_or_else(|error| report(&error.into()), |()| Exit::Done).into();
     }
+    style::choose_for_help(refused_or_help.use_stderr());
     // Nothing can be printed if the reader is gone.
     let _ = refused_or_help.print();
     if refused_or_help.use_stderr() && is_check(typed) {

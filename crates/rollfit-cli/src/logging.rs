@@ -31,6 +31,8 @@ const LINE_CHARS_MAX: usize = 4 * foreign::MESSAGE_CHARS_MAX;
 static RUN: OnceLock<String> = OnceLock::new();
 /// Whether partitions with nothing to do are told.
 static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
+/// Whether nothing is told that all went well with.
+static IS_QUIET: AtomicBool = AtomicBool::new(false);
 /// Whether lines of text begin with time and level: whoever reads them later did not see them come.
 static IS_STAMPED: AtomicBool = AtomicBool::new(false);
 /// The target of the lines of an error after its first.
@@ -78,6 +80,7 @@ pub(crate) fn start(arguments: &GlobalArguments) {
     let level = if arguments.quiet { LevelFilter::WARN } else { LevelFilter::INFO };
     let _ = FORMAT.set(arguments.log_format);
     IS_KEEPING.store(false, Ordering::Relaxed);
+    IS_QUIET.store(arguments.quiet, Ordering::Relaxed);
     IS_VERBOSE.store(arguments.verbose, Ordering::Relaxed);
     IS_STAMPED.store(!std::io::stderr().is_terminal(), Ordering::Relaxed);
     // Fails only in a process that did something else before.
@@ -158,6 +161,11 @@ pub(crate) fn warn(message: &str) {
 /// Whether partitions with nothing to do are told: where the user wants it, and to programs, which count on every one.
 pub(crate) fn tells_nothing_to_do() -> bool {
     is_json() || IS_VERBOSE.load(Ordering::Relaxed)
+}
+
+/// Whether what was not done is left to what a command prints at its end, which has one line for all of one cause. Programs get each.
+pub(crate) fn leaves_ends_to_summary() -> bool {
+    IS_QUIET.load(Ordering::Relaxed) && !is_json()
 }
 
 /// Logs that there is nothing to do about a partition, where that is told.

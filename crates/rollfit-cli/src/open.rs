@@ -7,25 +7,34 @@ use std::sync::Arc;
 
 use rollfit_job::Job;
 use rollfit_job::config::{CONFIG_BYTES_MAX, ConfigError, JobConfig, StoreConfig, Workers};
+use rollfit_job::key::check_key;
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
+use rollfit_job::runners::Shard;
 use rollfit_job::selection::Selection;
 use rollfit_job::store::{Purpose, Sink, Source};
 use rollfit_job::watch::Machine;
+use rollfit_job::workers::for_each;
 
 use crate::args::{ConfigArguments, SelectArguments};
 use crate::config_path::ConfigPath;
 use crate::exit::Failure;
 use crate::given_shard::GivenShard;
+use crate::job_arguments::JobArguments;
 use crate::paths::dir_of_config;
 use crate::share::Share;
 use crate::stores::{self, Stores};
 use crate::{environment, logging, machine};
 
-/// Reads the configuration and the environment.
-pub(crate) fn config(arguments: &ConfigArguments) -> Result<JobConfig, Failure> {
-    parse_config(arguments, &["STORE", "SINK"], JobConfig::parse_in)
+/// Reads the configuration and the environment; a name that was typed is the job's.
+pub(crate) fn config(arguments: &JobArguments) -> Result<JobConfig, Failure> {
+    let mut config = parse_config(&arguments.file, &["STORE", "SINK"], JobConfig::parse_in)?;
+    if let Some(name) = &arguments.name {
+        check_key(name).map_err(|error| Failure::usage(format!("--name: {error}")))?;
+        config.sink.name = Some(name.clone());
+    }
+    Ok(config)
 }
 
 /// Reads where series are from the configuration and the environment, and nothing else.
@@ -108,6 +117,8 @@ pub(crate) struct OpenJob {
     pub(crate) selection: Selection,
     /// The share that is this machine's; none where it has the whole job.
     pub(crate) share: Option<Share>,
+    /// Those selected that are in that share.
+    own: Option<Vec<Partition>>,
     workers: Workers,
     pub(crate) machine: Arc<dyn Machine>,
     /// Where the configuration is.
@@ -130,18 +141,23 @@ impl OpenJob {
     /// Leaves out the partitions of other shards.
     #[must_use]
     pub(crate) fn of_own_share(mut self) -> Self {
-        self.partitions = self.own_partitions();
+        if let Some(own) = self.own.take() {
+            self.partitions = own;
+        }
         self
     }
 
-    /// Whether a partition is in the share of this machine.
-    pub(crate) fn owns(&self, partition: &Partition) -> bool {
-        self.config.run.shard.is_none_or(|shard| shard.owns(&self.sink.output(partition)))
+    /// Leaves out the partitions that are not wanted.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(&Partition) -> bool) {
+        self.partitions.retain(&is_wanted);
+        if let Some(own) = &mut self.own {
+            own.retain(&is_wanted);
+        }
     }
 
     /// Those selected that are in the share of this machine.
-    pub(crate) fn own_partitions(&self) -> Vec<Partition> {
-        self.partitions.iter().filter(|partition| self.owns(partition)).cloned().collect()
+    pub(crate) fn own_partitions(&self) -> &[Partition] {
+        self.own.as_deref().unwrap_or(&self.partitions)
     }
 
     fn open(
@@ -152,8 +168,8 @@ impl OpenJob {
         let selection = arguments.selection.selection()?;
         // Before the stores are opened: its first sample covers the time since then.
         let machine = machine::here();
-        let mut config = config(&arguments.config)?;
-        let config_path = ConfigPath::find(arguments.config.config.as_deref())?.path;
+        let mut config = config(&arguments.job)?;
+        let config_path = ConfigPath::find(arguments.job.file.config.as_deref())?.path;
         // The stores name their sessions after it.
         config.run.shard = given.and_then(GivenShard::share);
         let stores = Stores::open(&config, purpose)?;
@@ -163,24 +179,47 @@ impl OpenJob {
         }
         let partitions = planned(&config, source.as_ref(), sink.as_ref(), &selection)?;
         let workers = arguments.workers.unwrap_or(config.run.workers);
-        let mut job =
-            Self { config, source, sink, partitions, selection, share: None, workers, machine, config_path };
+        let mut job = Self {
+            config,
+            source,
+            sink,
+            partitions,
+            selection,
+            share: None,
+            own: None,
+            workers,
+            machine,
+            config_path,
+        };
         if let Some(given) = given {
             job.tell_share(given, stores.only_here());
         }
         Ok(job)
     }
 
-    /// Counts the share of this machine and says which it is.
+    /// Finds the share of this machine and says which it is.
     fn tell_share(&mut self, given: &GivenShard, only_here: Option<String>) {
-        let own = self.partitions.iter().filter(|partition| self.owns(partition)).count();
-        let share = Share::new(given, own, self.partitions.len());
+        self.own = given.share().map(|shard| self.partitions_of(shard));
+        let share = Share::new(given, self.own_partitions().len(), self.partitions.len());
         let only_here = only_here.filter(|_| given.share().is_some());
         logging::info(&share.sentence(only_here.as_deref().filter(|_| !given.is_of_array_job)));
         if let Some(why) = only_here.filter(|_| given.is_of_array_job) {
             logging::warn(&why);
         }
         self.share = given.share().map(|_| share);
+    }
+
+    /// Those selected that are in a share, found on all cores: of many shards and partitions that is much to hash.
+    fn partitions_of(&self, shard: Shard) -> Vec<Partition> {
+        let threads = Workers::Auto.count(self.partitions.len());
+        let is_own =
+            for_each(&self.partitions, threads, |partition| shard.owns(&self.sink.output(partition)));
+        self.partitions
+            .iter()
+            .zip(is_own)
+            .filter(|(_, is_own)| *is_own)
+            .map(|(partition, _)| partition.clone())
+            .collect()
     }
 
     pub(crate) fn job(&self) -> Job<'_> {

@@ -8,6 +8,7 @@ use crate::args::GlobalArguments;
 use crate::exit::Exit;
 use crate::format::plural;
 use crate::style;
+use crate::table_layout::TableLayout;
 
 /// The most entries of a list that are printed for people. `--json` has them all.
 pub(crate) const ENTRIES_MAX: usize = 1000;
@@ -93,33 +94,28 @@ fn write_bytes(bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Prints rows under headings, columns as wide as they need to be; the last column is not padded.
+/// Prints rows under headings, columns as wide as they need to be; the last column is not padded. On a terminal that is too narrow, columns
+/// continue below, and the last one, which may be a sentence, takes as many lines as it needs.
 pub(crate) fn table(headings: &[&str], rows: &[Vec<String>]) -> io::Result<()> {
-    let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
     let rows: Vec<Vec<String>> = rows.iter().map(|row| printable_cells(row)).collect();
-    let width = |at: usize| {
-        rows.iter()
-            .chain([&headings])
-            .filter_map(|row| row.get(at))
-            .map(|cell| cell.chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..headings.len()).map(width).collect();
+    let layout = TableLayout::new(headings, &rows, terminal_columns());
+    let headings: Vec<String> = headings.iter().map(|heading| (*heading).to_owned()).collect();
     let mut text = Vec::with_capacity(1 + rows.len());
     for (line, row) in std::iter::once(&headings).chain(&rows).enumerate() {
-        let cells = row.iter().zip(&widths).enumerate().map(|(at, (cell, &width))| {
-            let padded = if at + 1 == widths.len() { cell.clone() } else { format!("{cell:<width$}") };
-            match headings[at].as_str() {
-                _ if line == 0 => style::heading(padded),
-                "state" => style::state(padded),
-                _ => padded,
-            }
-        });
-        text.push(cells.collect::<Vec<_>>().join("  ").trim_end().to_owned());
+        text.extend(layout.lines(row, |at, cell| match headings[at].as_str() {
+            _ if line == 0 => style::heading(cell),
+            "state" => style::state(cell),
+            _ => cell,
+        }));
     }
     // At once: a table may have a row for each of 20,000 partitions. The cells are safe to print and have no line breaks any more.
     write(&text.join("\n"))
+}
+
+/// The columns of the terminal that stdout is; none where it is none.
+pub(crate) fn terminal_columns() -> Option<usize> {
+    let (_, columns) = console::Term::stdout().size_checked()?;
+    Some(usize::from(columns)).filter(|columns| *columns > 0)
 }
 
 /// The cells of a row, safe to print; the last may hold a message, the others names.

@@ -31,9 +31,20 @@ const PERIOD: Duration = Duration::from_millis(50);
 #[derive(Clone, Debug)]
 pub enum TaskPartition {
     /// One of those that the job was found to have, which are known not to get in each other's way.
-    Planned(Partition),
+    Planned {
+        /// Which.
+        partition: Partition,
+        /// The name of the host that found it; none where that is not known.
+        host: Option<String>,
+    },
     /// One that somebody has typed; the job is asked whether it has it.
     Named(Selector),
+}
+
+impl TaskPartition {
+    fn host(&self) -> Option<&str> {
+        if let Self::Planned { host, .. } = self { host.as_deref() } else { None }
+    }
 }
 
 /// One partition of a job, and what may be done about it.
@@ -79,6 +90,7 @@ impl PartitionTask {
 
     fn work(&self, stores: &OpenStores, stop: &StopSignal, phase: &Phase) -> Result<TaskResult, Failure> {
         let partition = stores.partition(&self.partition)?;
+        stores.check_once(&partition, self.partition.host(), &self.options.replace)?;
         if !phase.begin() {
             return Err(Failure::stopped());
         }

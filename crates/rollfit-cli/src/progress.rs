@@ -9,7 +9,8 @@ use rollfit_job::run::{Outcome, Spent, Stage, Try};
 use rollfit_job::store::StoreError;
 
 use crate::allow_skipped::AllowSkipped;
-use crate::args::GlobalArguments;
+use crate::args::{GlobalArguments, RunArguments};
+use crate::commands::cause_groups::PartitionCause;
 use crate::details::detail_once;
 use crate::format::count;
 use crate::live::Live;
@@ -21,6 +22,8 @@ use crate::{join_loss, logging, pending_rows};
 pub(crate) struct Progress {
     screen: Option<Screen>,
     allow_skipped: AllowSkipped,
+    /// Whether the summary tells what was not done, in one line for all of one cause: of failures the first is told at once.
+    leaves_ends_to_summary: bool,
     header: Header,
     /// Those of the run so far: with a shard there are more when it begins to help.
     partitions: AtomicU64,
@@ -28,14 +31,23 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    pub(crate) fn start(arguments: &GlobalArguments, allow_skipped: AllowSkipped, header: &Header) -> Self {
-        let is_for_screen = !logging::is_json() && !arguments.quiet;
+    pub(crate) fn start(global: &GlobalArguments, arguments: &RunArguments, header: &Header) -> Self {
+        let is_for_screen = !logging::is_json() && !global.quiet;
         let screen = is_for_screen.then(Screen::on_stderr).flatten();
         if let Some(screen) = &screen {
             logging::write_above(screen.bar());
         }
         let partitions = AtomicU64::new(header.partitions);
-        Self { screen, allow_skipped, header: header.clone(), partitions, ended: AtomicU64::new(0) }
+        // A follower's document comes at its end, which may be far.
+        let has_late_summary = global.json && arguments.follow;
+        Self {
+            screen,
+            allow_skipped: arguments.allow_skipped,
+            leaves_ends_to_summary: logging::leaves_ends_to_summary() && !has_late_summary,
+            header: header.clone(),
+            partitions,
+            ended: AtomicU64::new(0),
+        }
     }
 
     /// Shows the run as it is now.
@@ -78,6 +90,21 @@ impl Progress {
             let ended = self.ended.load(Ordering::Relaxed);
             let partitions = self.partitions.load(Ordering::Relaxed).max(ended);
             tracing::info!("[{ended}/{partitions}] {partition}: {message}");
+        }
+    }
+
+    /// A partition was skipped, which the summary tells too.
+    fn log_skipped(&self, at: Try<'_>, message: &str) {
+        if !self.leaves_ends_to_summary {
+            self.log_event(at, "left-alone", !self.allow_skipped.allow_skipped, message);
+        }
+    }
+
+    /// A partition failed, which the summary tells too.
+    fn log_failed(&self, at: Try<'_>, stage: &str, message: &str) {
+        let cause = PartitionCause { partition: at.partition, state: stage, cause: message };
+        if !self.leaves_ends_to_summary || cause.is_first_of_group() {
+            self.log_event(at, stage, true, message);
         }
     }
 
@@ -173,18 +200,14 @@ impl Progress {
             Outcome::Empty => self.log_idle(at, "empty", "empty: no series has a row"),
             Outcome::LeftAlone(assessment) => {
                 let message = format!("skipped ({}): {}", assessment.state, assessment.cause);
-                self.log_event(at, "left-alone", !self.allow_skipped.allow_skipped, &message);
+                self.log_skipped(at, &message);
             }
             Outcome::Held(holder) => {
-                self.log_event(
-                    at,
-                    "held",
-                    true,
-                    &format!("still in use by {holder}; given up after lock_wait_s"),
-                );
+                let message = format!("still in use by {holder}; given up after lock_wait_s");
+                self.log_failed(at, "held", &message);
             }
             Outcome::Failed(error) => {
-                self.log_event(at, "failed", true, &format!("failed: {}", cause_of(error)));
+                self.log_failed(at, "failed", &format!("failed: {}", cause_of(error)));
             }
             Outcome::Abandoned => self.log_event(at, "abandoned", true, "rolled back"),
             other => self.log_event(at, "ended", false, &format!("{other:?}")),

@@ -46,6 +46,12 @@ pub(crate) struct TakenOver {
 }
 
 impl TakenOver {
+    /// The name of the run whose record is kept; none where it keeps none.
+    pub(crate) fn run(&self) -> Option<String> {
+        let record = self.record.recorder.path()?;
+        Some(record.file_stem()?.to_str()?.to_owned())
+    }
+
     /// Nothing comes after the run. Returns its record, if it keeps one.
     pub(crate) fn finish(self, interrupted: bool) -> Option<PathBuf> {
         let record = self.record.recorder.path();
@@ -95,7 +101,7 @@ impl RunReporters {
         state.prune();
         Ok(Self {
             started: Instant::now(),
-            progress: Progress::start(global, arguments.allow_skipped, &header),
+            progress: Progress::start(global, arguments, &header),
             recorder,
             metrics,
             trace,
@@ -108,6 +114,15 @@ impl RunReporters {
     #[must_use]
     pub(crate) fn with_listener(self, listener: Listener) -> Self {
         Self { listener: Some(listener), ..self }
+    }
+
+    /// Adds to the record which partitions the run has left, as selectors.
+    pub(crate) fn add_remaining(&self, selectors: &[String]) {
+        // Of a line that can be read, however long keys are.
+        const TOGETHER: usize = 1000;
+        for only in selectors.chunks(TOGETHER) {
+            self.emit(Event::Remaining { only: only.to_vec() });
+        }
     }
 
     /// Reports the end of the run. Returns how long it took, and the reporters that can report what comes after it.

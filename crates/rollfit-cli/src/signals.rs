@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 use crate::exit::Exit;
-use crate::logging;
+use crate::{interrupt_echo, logging};
 
 /// What is said before the process ends without what it waits for.
 const ENDING: &str = "something does not answer; ending without it, uncommitted work is rolled back";
@@ -94,6 +94,8 @@ fn end_when_overdue(stop: &StopSignal, say: &dyn Fn(&'static str)) {
     std::thread::sleep(ROLLBACK_MAX);
     say(ENDING);
     std::thread::sleep(LAST_WORD);
+    // The message may be what does not come to its end.
+    interrupt_echo::restore();
     signal_hook::low_level::exit(Exit::Interrupted as i32);
 }
 

@@ -43,6 +43,12 @@ pub(crate) struct RunFile {
 }
 
 impl RunFile {
+    /// Whether it is named as runs are, by the second in which they start: others are files of somebody else.
+    pub(crate) fn has_name_of_run(&self) -> bool {
+        let start = self.run.split('-').next().unwrap_or_default();
+        jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", start).is_ok()
+    }
+
     /// Orders runs by their start: names start with the second in which the run started. A follower's record, whose name ends
     /// with a number, comes after that of its run, which is finished once the follower's is there.
     fn age(&self) -> (Option<&str>, Option<u32>, SystemTime) {
@@ -100,23 +106,28 @@ impl StateDir {
         self.runs().into_iter().filter(is_meant).filter_map(|run| read(&run.path).ok())
     }
 
-    /// The records of the runs of `config`, or of all runs, the newest first.
-    pub(crate) fn records_with_config(&self, config: Option<&Path>) -> impl Iterator<Item = PathBuf> {
+    /// The records of the runs of `config`, or of all runs, the newest first. Those whose beginning is damaged may be any run's.
+    pub(crate) fn records_with_config(&self, config: Option<&Path>) -> impl Iterator<Item = RunFile> {
         // As a record's texts are read: printable.
         let name = |config: &Path| foreign::message(&full_name(config).display().to_string()).into_owned();
         let config = config.map(name);
         let is_of_config =
             move |header: Header| config.as_ref().is_none_or(|config| header.config == *config);
-        let paths = self.runs().into_iter().map(|run| run.path);
-        paths.filter(move |path| header(path).is_some_and(&is_of_config))
+        let is_meant = move |run: &RunFile| match header(&run.path) {
+            Some(header) => is_of_config(header),
+            None => run.has_name_of_run(),
+        };
+        self.runs().into_iter().filter(is_meant)
     }
 
     /// The newest record of a run of `config`, or of any run, that has written something or is still running; but for those of followers.
+    /// Those that are damaged are passed over with a warning.
     pub(crate) fn newest(&self, config: Option<&Path>) -> Result<PathBuf, Failure> {
-        let is_of_run = |path: &PathBuf| header(path).is_some_and(|header| header.follows.is_none());
-        let mut runs = self.records_with_config(config).filter(is_of_run).peekable();
+        let is_of_run = |path: &PathBuf| header(path).is_none_or(|header| header.follows.is_none());
+        let mut runs = self.records_with_config(config).map(|run| run.path).filter(is_of_run).peekable();
         let first = runs.peek().cloned();
-        if let Some(newest) = runs.find(|path| is_running(path) || has_written(path)) {
+        let newest = first_readable(runs.filter(|path| is_running(path) || has_written(path)));
+        if let Some(newest) = newest {
             return Ok(newest);
         }
         let of = config.map_or(String::new(), |config| format!(" of {}", config.display()));
@@ -210,6 +221,27 @@ impl StateDir {
             let _ = fs::remove_file(entry.path());
         }
     }
+}
+
+/// The first of some records, the newest first, that can be read. Warns of those before it, unless none can be: then it is the first one,
+/// and whoever reads it says why.
+pub(crate) fn first_readable(mut records: impl Iterator<Item = PathBuf>) -> Option<PathBuf> {
+    let mut damaged = Vec::new();
+    let readable = records.by_ref().find(|path| match read(path) {
+        Ok(_) => true,
+        // A record that is gone by now was pruned.
+        Err(failure) => {
+            damaged.extend(path.exists().then(|| (path.clone(), failure)));
+            false
+        }
+    });
+    if readable.is_none() {
+        return damaged.into_iter().next().map(|(path, _)| path);
+    }
+    for (_, failure) in damaged {
+        logging::warn(&format!("{}; the newest run that can be read is shown", failure.lines().join("; ")));
+    }
+    readable
 }
 
 /// Whether the run of a record has written something, as far as that goes. One that cannot be read has: whoever reads it says why.

@@ -6,8 +6,10 @@ use std::ffi::OsString;
 use std::io::{stderr, stdout};
 use std::sync::OnceLock;
 
+use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use clap::builder::Styles;
 
 const BOLD: Style = Style::new().bold();
 const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -56,16 +58,38 @@ fn typed_choice(typed: &[OsString]) -> Option<&str> {
     (0..words.len()).rev().find_map(value)
 }
 
-/// Whether stdout has colours: as `--color` says, else `NO_COLOR` and `CLICOLOR_FORCE`, else if it is a terminal.
+/// The styles of help and of errors of the command line: yellow, which the library has for what was mistyped, vanishes on white.
+pub(crate) fn of_help() -> Styles {
+    Styles::styled().invalid(DOUBTFUL)
+}
+
+/// Has the parser of the command line write its help to stdout, or its errors to stderr, as all else is written there.
+pub(crate) fn choose_for_help(is_error: bool) {
+    let is_coloured = if is_error { on_stderr() } else { on_stdout() };
+    if !is_coloured {
+        ColorChoice::Never.write_global();
+    }
+}
+
+/// Whether a stream has colours: as `--color` says, else `NO_COLOR` and `CLICOLOR_FORCE`, else if it is a terminal.
+fn has_colours(stream: &impl RawStream) -> bool {
+    let is_wanted = AutoStream::choice(stream) != ColorChoice::Never;
+    // To the library any value forces; 0 is for "as if it were not set".
+    let is_zero = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0");
+    let is_left_to_terminal = is_zero && ColorChoice::global() == ColorChoice::Auto;
+    is_wanted && (!is_left_to_terminal || stream.is_terminal() && !console::is_dumb())
+}
+
+/// Whether stdout has colours.
 fn on_stdout() -> bool {
     static ON: OnceLock<bool> = OnceLock::new();
-    *ON.get_or_init(|| AutoStream::choice(&stdout()) != ColorChoice::Never)
+    *ON.get_or_init(|| has_colours(&stdout()))
 }
 
 /// The same of stderr.
 fn on_stderr() -> bool {
     static ON: OnceLock<bool> = OnceLock::new();
-    *ON.get_or_init(|| AutoStream::choice(&stderr()) != ColorChoice::Never)
+    *ON.get_or_init(|| has_colours(&stderr()))
 }
 
 /// A line for stdout, which is safe to print already, in colour where that is wanted.

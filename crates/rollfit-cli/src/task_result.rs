@@ -16,6 +16,7 @@ use crate::commands::run::Summary;
 use crate::embedded_run::FinishedRun;
 use crate::exit::{Exit, Failure};
 use crate::format;
+use crate::machine::host_name;
 
 /// How a partition ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,6 +61,9 @@ pub struct TaskResult {
     pub state: Option<String>,
     /// Why it is skipped, and what to do; empty otherwise.
     pub reason: String,
+    /// Whether it is skipped and the source has no row of it.
+    #[serde(default)]
+    pub is_without_rows: bool,
     /// The rows of features written.
     pub rows: u64,
     /// Whether they were added to those that were there.
@@ -76,6 +80,9 @@ pub struct TaskResult {
     pub pending: Option<PendingRows>,
     /// Attempts that hit transient errors and were retried.
     pub retries: u64,
+    /// How often its source was read.
+    #[serde(default)]
+    pub source_reads: u64,
     /// When it began, in microseconds since 1970 by the clock of its machine.
     pub begun_us: i64,
     /// How long it took, in microseconds.
@@ -99,6 +106,7 @@ impl TaskResult {
             outcome: TaskOutcome::AlreadyDone,
             state: None,
             reason: String::new(),
+            is_without_rows: false,
             rows: 0,
             is_addition: false,
             bytes: 0,
@@ -107,9 +115,10 @@ impl TaskResult {
             join_loss: None,
             pending: one.pending,
             retries: one.retries,
+            source_reads: one.source_reads,
             begun_us,
             took_us: u64::try_from(one.spent.ended.as_micros()).unwrap_or(u64::MAX),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: host_name(),
             pid: std::process::id(),
             peak_memory_bytes: crate::commands::run::peak_memory_bytes(),
         };
@@ -131,6 +140,7 @@ impl TaskResult {
             Outcome::Empty => TaskOutcome::Empty,
             Outcome::LeftAlone(assessment) => {
                 (self.state, self.reason) = (Some(assessment.state.name().to_owned()), assessment.cause);
+                self.is_without_rows = assessment.is_without_rows;
                 TaskOutcome::Skipped
             }
             Outcome::Held(holder) => {
@@ -202,6 +212,7 @@ impl TaskResult {
                 also: None,
                 cause: self.reason.clone(),
                 earlier: None,
+                is_without_rows: self.is_without_rows,
             }),
         }
     }
@@ -234,6 +245,7 @@ pub fn summarize(ends: Vec<(Partition, TaskEnd)>) -> Result<FinishedRun, Failure
                 spans.push((result.begun_us, result.ended_us()));
                 memory_bytes = memory_bytes.max(result.peak_memory_bytes);
                 report.retries += result.retries;
+                report.source_reads += result.source_reads;
                 let pending = result.pending.clone();
                 report.pending.extend(pending.map(|pending| (partition.clone(), pending)));
                 result.to_outcome()

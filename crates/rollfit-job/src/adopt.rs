@@ -5,7 +5,7 @@
 //! Invariants: no feature is changed. What is compared cannot change until the receipt is committed.
 
 use crate::Job;
-use crate::check::{CheckOutcome, check_each};
+use crate::check::{CheckOutcome, check_each, without_features};
 use crate::compare::{Compared, compare_rows};
 use crate::features::FeatureEngine;
 use crate::features_of_fits::as_features;
@@ -59,7 +59,7 @@ fn adopt_one(
 ) -> Result<CheckOutcome<Adoption>, StoreError> {
     let definition = Definition::from_config(job.config);
     let found = job.sink.found(partition)?;
-    if let Some(outcome) = nothing_to_adopt(partition, &found, &definition) {
+    if let Some(outcome) = nothing_to_adopt(job, partition, &found, &definition) {
         return Ok(outcome);
     }
     // Read before the claim: one store session at a time.
@@ -75,7 +75,7 @@ fn adopt_one(
     };
     // Another runner may have changed it since.
     let found = slot.found()?;
-    let ended = nothing_to_adopt(partition, &found, &definition)
+    let ended = nothing_to_adopt(job, partition, &found, &definition)
         .or_else(|| of_other_input(job, partition, &found, &panel));
     if let Some(outcome) = ended {
         return Ok(outcome);
@@ -101,13 +101,15 @@ fn adopt_one(
 
 /// How a partition ends that needs no receipt, or can have none.
 fn nothing_to_adopt(
+    job: &Job<'_>,
     partition: &Partition,
     found: &Found,
     definition: &Definition,
 ) -> Option<CheckOutcome<Adoption>> {
     match found {
-        Found::Nothing => Some(CheckOutcome::Absent),
+        Found::Nothing => Some(without_features(job, partition)),
         Found::Newer(what) => Some(CheckOutcome::Newer(what.clone())),
+        Found::Blocked(what) => Some(CheckOutcome::Checked(Adoption::NotAdopted(what.clone()))),
         Found::Foreign(_) => None,
         Found::Ours(receipt) if receipt.definition.is_earlier_version_of(definition) => None,
         Found::Ours(receipt) => {

@@ -59,7 +59,7 @@ impl DerivedSnapshot {
                     };
                     Some((derivation.formula, base_of(series, derivation, base)?))
                 }
-                SeriesKind::Stored | SeriesKind::Closes { .. } => None,
+                SeriesKind::Stored | SeriesKind::Closes { .. } | SeriesKind::Included => None,
             };
             let is_shared = places.iter().filter(|&&other| other == at).count() > 1;
             of_series.push(SeriesPlace { at, derived, is_shared });

@@ -111,7 +111,10 @@ fn distinct<'a>(series: &[SeriesOfKey<'a>]) -> (Vec<SeriesOfKey<'a>>, Vec<usize>
             distinct.push(wanted);
             continue;
         };
-        let at = *closes.entry((wanted.table.clone(), wanted.time, wanted.value)).or_insert(distinct.len());
+        // Heads are asked of all keys at once: in a table of several keys each has closes of its own.
+        let of_key = wanted.key_column.map(|column| (column, wanted.key));
+        let column = (wanted.table.clone(), of_key, wanted.time, wanted.value);
+        let at = *closes.entry(column).or_insert(distinct.len());
         places.push(at);
         match distinct.get_mut(at) {
             Some(known) => known.look_back(lookback_rows),
@@ -134,7 +137,7 @@ impl SeriesOfKey<'_> {
 fn lookback_rows_of(series: &SeriesOfKey<'_>) -> usize {
     match series.kind {
         SeriesKind::Derived(Derivation { formula, .. }) => formula.lookback_rows(),
-        SeriesKind::Stored | SeriesKind::Closes { .. } => 0,
+        SeriesKind::Stored | SeriesKind::Closes { .. } | SeriesKind::Included => 0,
     }
 }
 
@@ -257,7 +260,7 @@ impl Source for DerivedSource {
                     let base = base_of(series, derivation, before.base)?;
                     derive(reaching_back(rows, query.from_us, derivation.formula), derivation.formula, base)
                 }
-                SeriesKind::Stored | SeriesKind::Closes { .. } => rows,
+                SeriesKind::Stored | SeriesKind::Closes { .. } | SeriesKind::Included => rows,
             });
         }
         Ok(derived)

@@ -30,7 +30,7 @@ pub struct FeatureOfJob {
 }
 
 impl FeatureOfJob {
-    /// The feature with this number; none where the job has fewer.
+    /// The feature with this number; none where the job has fewer, and for an included column, which nothing is computed of.
     pub fn new(config: &JobConfig, number: usize) -> Option<Self> {
         let mut first = 0;
         for (at, series) in config.series.iter().enumerate() {

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use rollfit::{FitColumns, FitNumbers, Kernel, Metric, MetricColumns, MissingValues, Tile, Window};
 
-use crate::config::{FIT_NUMBERS, JobConfig, Layout, Series};
+use crate::config::{FIT_NUMBERS, JobConfig, Layout};
 use crate::panel::Panel;
 use crate::receipt::{NoValue, Stored};
 use crate::store::{FeatureTile, Grouping, Rounding};
@@ -28,6 +28,8 @@ struct SeriesEngine {
     windows: Vec<Window>,
     metrics: Vec<Metric>,
     y_last_window: usize,
+    /// The columns of the panel that are stored beside the features.
+    included: Range<usize>,
     missing: MissingValues,
     undefined: Vec<u64>,
 }
@@ -70,7 +72,7 @@ impl FeatureEngine {
     /// As [`FeatureEngine::new`], for one who asks for the [`fits`](FeatureEngine::fits) of tiles.
     pub(crate) fn from_config(config: &JobConfig, keeps_fits: bool) -> Self {
         let series: Vec<SeriesEngine> =
-            config.series.iter().map(|series| SeriesEngine::new(series, keeps_fits)).collect();
+            (0..config.series.len()).map(|at| SeriesEngine::new(config, at, keeps_fits)).collect();
         Self {
             tile_rows: series.iter().map(|series| series.kernel.tile_rows()).max().unwrap_or(1),
             feature_count: config.feature_count(),
@@ -132,7 +134,9 @@ impl FeatureEngine {
         let mut rest = self.values.get_mut();
         for (series, column) in self.series[group.clone()].iter_mut().zip(&panel.columns[group.clone()]) {
             let (values, others) = rest.split_at_mut(series.feature_count() * rows.len());
-            series.tile(column, rows.clone(), values, no_value);
+            let (metrics, included) = values.split_at_mut(series.metric_column_count() * rows.len());
+            series.tile(column, rows.clone(), metrics, no_value);
+            no_value.included += series.include(panel, rows.clone(), included);
             rest = others;
         }
         self.computed(panel, rows, group)
@@ -189,7 +193,9 @@ impl FeatureEngine {
         let mut rest = self.fits.as_mut_slice();
         for series in &self.series[group.clone()] {
             let (fits, others) = rest.split_at_mut(series.fit_column_count() * rows.len());
-            series.write_fits(rows.len(), fits);
+            let (numbers, included) = fits.split_at_mut(fits.len() - series.included.len() * rows.len());
+            series.write_fits(rows.len(), numbers);
+            series.include(panel, rows.clone(), included);
             rest = others;
         }
         FeatureTile {
@@ -222,7 +228,8 @@ impl FeatureEngine {
 }
 
 impl SeriesEngine {
-    fn new(series: &Series, keeps_fits: bool) -> Self {
+    fn new(config: &JobConfig, at: usize, keeps_fits: bool) -> Self {
+        let series = &config.series[at];
         let windows = series.window_rows();
         Self {
             kernel: Kernel::new(&windows),
@@ -230,17 +237,35 @@ impl SeriesEngine {
             windows,
             metrics: series.metrics.clone(),
             y_last_window: series.y_last_window(),
+            included: config.included_in_panel(at),
             missing: MissingValues::default(),
             undefined: vec![0; series.metrics.len()],
         }
     }
 
     fn feature_count(&self) -> usize {
+        self.metric_column_count() + self.included.len()
+    }
+
+    fn metric_column_count(&self) -> usize {
         self.windows.len() * self.metrics.len()
     }
 
     fn fit_column_count(&self) -> usize {
-        self.windows.len() * FIT_NUMBERS.len() + 1
+        self.windows.len() * FIT_NUMBERS.len() + 1 + self.included.len()
+    }
+
+    /// Copies what is included of `rows` of the panel. Returns how many values there are none of.
+    fn include(&self, panel: &Panel, rows: Range<usize>, columns: &mut [f64]) -> u64 {
+        let mut missing = 0;
+        for (column, at) in columns.chunks_exact_mut(rows.len().max(1)).zip(self.included.clone()) {
+            for (value, &included) in column.iter_mut().zip(&panel.columns[at][rows.clone()]) {
+                // As features, which are never infinite and never -0.0.
+                *value = if included.is_finite() { included + 0.0 } else { f64::NAN };
+                missing += u64::from(value.is_nan());
+            }
+        }
+        missing
     }
 
     /// Writes the fits of the tile computed last: the numbers of each window, then the newest values.

@@ -56,7 +56,13 @@ impl<'a> StoredRows<'a> {
         for series in &self.series[group.clone()] {
             let fits: Vec<&[f64]> = columns.by_ref().take(series.fit_columns.len()).collect();
             let (features, others) = rest.split_at_mut(series.columns.len() * rows);
-            write_features(series, &fits, rows, features);
+            let (fits, included) = fits.split_at(series.fit_number_columns().len());
+            let (metrics, beside) = features.split_at_mut(features.len() - included.len() * rows);
+            write_features(series, fits, rows, metrics);
+            beside
+                .chunks_exact_mut(rows.max(1))
+                .zip(included)
+                .for_each(|(to, from)| to.copy_from_slice(from));
             rest = others;
         }
         let first_column = count(&self.series[..group.start]);

@@ -6,14 +6,15 @@ use crate::config::{JobConfig, Series};
 use crate::join_loss::{JoinLoss, Sides};
 use crate::partition::Partition;
 use crate::pending::{Pending, PendingSearch};
-use crate::store::{SeriesRows, Snapshot, Source, StoreError};
+use crate::store::{Fault, SeriesRows, Snapshot, Source, StoreError};
 
 /// The joined rows of a partition, with those before it that its windows may reach.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Panel {
     /// Microseconds since 1970, UTC, rising.
     pub instants_us: Vec<i64>,
-    /// The values of each series, as long as `instants_us`; NaN where there is none.
+    /// The values of each series, as long as `instants_us`; NaN where there is none. Then those of the included columns, which have
+    /// none before the partition: they are not stored there.
     pub columns: Vec<Vec<f64>>,
     /// How many of the rows lie before the partition.
     pub lookback_rows: usize,
@@ -36,8 +37,8 @@ impl Panel {
         Ok(read.into_panel(source, config, partition))
     }
 
-    /// As [`Panel::read`], with the rows of each series that it was joined from: all of the partition, and those before it from the
-    /// first one on that is in the panel.
+    /// As [`Panel::read`], with the rows of each series, then of each included column, that it was joined from: all of the partition, and
+    /// those before it from the first one on that is in the panel.
     pub(crate) fn read_with_rows(
         source: &dyn Source,
         config: &JobConfig,
@@ -112,16 +113,18 @@ impl PanelRead {
     ) -> Result<Self, StoreError> {
         let wanted_rows = config.lookback_rows();
         let mut snapshot =
-            source.snapshot(&config.series_of_key(&partition.key), partition.period, wanted_rows)?;
+            source.snapshot(&config.inputs_of_key(&partition.key), partition.period, wanted_rows)?;
         let span_us = partition.period.span_us();
         let start_us = span_us.start;
-        let month: Vec<SeriesRows> = (0..config.series.len())
-            .map(|at| snapshot.rows(at, span_us.clone()))
-            .collect::<Result<_, _>>()?;
+        let inputs = config.series.len() + config.included_count();
+        let mut month: Vec<SeriesRows> =
+            (0..inputs).map(|at| snapshot.rows(at, span_us.clone())).collect::<Result<_, _>>()?;
         let mut rows = if keeps_rows { month.clone() } else { Vec::new() };
+        let included = month.split_off(config.series.len());
         let read_rows: Vec<usize> = month.iter().map(|rows| rows.instants_us.len()).collect();
         let differing_us = differing_instants(&month);
-        let joined = join(month);
+        let mut joined = join(month);
+        joined.include(partition, included)?;
         let sides = differing_us.map(|instants_us| Sides {
             instants_us,
             joined_us: joined.instants_us.clone(),
@@ -133,8 +136,14 @@ impl PanelRead {
         let lost_rows = read_rows.iter().enumerate().map(lost).collect();
         let mut panel = Panel { lost_rows, pending, ..Panel::default() };
         if wanted_rows > 0 && !joined.instants_us.is_empty() {
-            let (before, lookback) = read_lookback(snapshot.as_mut(), &config.series, start_us, wanted_rows)?;
-            if let Some(&first_us) = lookback.instants_us.first() {
+            let (mut before, mut lookback) =
+                read_lookback(snapshot.as_mut(), &config.series, start_us, wanted_rows)?;
+            lookback.columns.resize_with(inputs, || vec![f64::NAN; lookback.instants_us.len()]);
+            if let Some(&first_us) = lookback.instants_us.first().filter(|_| keeps_rows) {
+                for (at, series) in config.including_series().enumerate() {
+                    let count = before[series].instants_us.len();
+                    before.push(snapshot.rows_before(config.series.len() + at, start_us, count)?);
+                }
                 rows.iter_mut().zip(before).for_each(|(rows, before)| put_before(rows, before, first_us));
             }
             panel.take(lookback);
@@ -232,6 +241,21 @@ pub(crate) struct Joined {
 }
 
 impl Joined {
+    /// Adds included columns: their values at the instants of the rows. Their tables have all of these, being those of the series.
+    fn include(&mut self, partition: &Partition, included: Vec<SeriesRows>) -> Result<(), StoreError> {
+        for rows in included {
+            let is_same = rows.instants_us == self.instants_us;
+            let column = if is_same { Some(rows.values) } else { values_at(&rows, &self.instants_us) };
+            self.columns.push(column.ok_or_else(|| {
+                StoreError::new(
+                    Fault::Transient,
+                    format!("{partition}: the source changed while it was read"),
+                )
+            })?);
+        }
+        Ok(())
+    }
+
     pub(crate) fn keep_last(mut self, rows: usize) -> Self {
         let excess = self.instants_us.len().saturating_sub(rows);
         self.instants_us.drain(..excess);
@@ -240,6 +264,16 @@ impl Joined {
         }
         self
     }
+}
+
+/// The values at rising instants; none where one is missing.
+fn values_at(rows: &SeriesRows, instants_us: &[i64]) -> Option<Vec<f64>> {
+    let mut known = rows.instants_us.iter().zip(&rows.values);
+    let mut value = |&wanted_us: &i64| {
+        let (_, &value) = known.find(|&(&us, _)| us >= wanted_us).filter(|&(&us, _)| us == wanted_us)?;
+        Some(value)
+    };
+    instants_us.iter().map(&mut value).collect()
 }
 
 /// The rows of several series that all of them have.
@@ -288,6 +322,19 @@ mod tests {
         assert_eq!(joined.instants_us, [2, 5, 8]);
         assert_eq!(joined.columns, [[2.0, 5.0, 8.0], [2.0, 5.0, 8.0]]);
         assert!(join(vec![rows(&[1, 2]), rows(&[])]).instants_us.is_empty());
+    }
+
+    #[test]
+    fn an_included_column_has_the_values_of_the_joined_instants() {
+        let with = |instants_us: &[i64]| {
+            let mut joined = join(vec![rows(&[1, 2, 3, 5, 8]), rows(&[2, 5, 8])]);
+            let partition = Partition::new("eurusd", "2017-01".parse().unwrap());
+            joined.include(&partition, vec![rows(instants_us)]).map(|()| joined.columns)
+        };
+        let expected = vec![vec![2.0, 5.0, 8.0]; 3];
+        assert_eq!(with(&[0, 1, 2, 3, 5, 8, 9]).unwrap(), expected);
+        assert_eq!(with(&[2, 5, 8]).unwrap(), expected);
+        assert_eq!(with(&[2, 5]).unwrap_err().fault(), Fault::Transient);
     }
 
     struct Losing;

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::config::Layout;
+use crate::json_fault::json_fault;
 use crate::period::PeriodUnit;
 use crate::receipt::{DEFINITION_VERSION, Definition, Input, Receipt, Stored};
 
@@ -99,7 +100,7 @@ impl Fields {
 }
 
 fn unreadable(error: serde_json::Error) -> String {
-    format!("it cannot be read ({error})")
+    format!("it cannot be read ({})", json_fault(&error))
 }
 
 /// What shows that a later version wrote a receipt, if it did.

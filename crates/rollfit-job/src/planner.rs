@@ -96,12 +96,11 @@ struct Planner<'a> {
     stored: Vec<Partition>,
 }
 
-/// The months of a key: from the first to the last, but for gaps.
+/// The months of a key, from the first to the last: those without rows too, which are empty or, with `require_rows`, fail.
 struct KeyMonths<'k> {
     key: &'k String,
     first: Month,
     last: Month,
-    gaps: Vec<Month>,
 }
 
 impl Planner<'_> {
@@ -169,7 +168,8 @@ impl Planner<'_> {
         let patterns = || {
             let all = || series.iter().chain(&stored);
             let outputs = all().flat_map(|series| series.features.iter().chain(&series.parent));
-            all().map(|series| &series.table).chain(outputs)
+            // A table that serves all keys is no key's alone: beside a selected output it is found there.
+            all().map(|series| &series.table).filter(|table| table.has_key()).chain(outputs)
         };
         let behind: Vec<KeyBehind> =
             names.iter().flat_map(|name| patterns().map(move |pattern| pattern.key_behind(name))).collect();
@@ -187,9 +187,9 @@ impl Planner<'_> {
     /// The partitions of `wanted`, some of the job's keys, which are `all`.
     fn partitions_of(&self, wanted: &[String], all: &[String]) -> Result<Vec<Partition>, StoreError> {
         let mut planned = Vec::new();
-        for KeyMonths { key, first, last, gaps } in self.spans(wanted, all)? {
-            let months = first.through(last).filter(|month| !gaps.contains(month));
-            let mut periods: Vec<Period> = months.map(|month| self.config.by.period_of(month)).collect();
+        for KeyMonths { key, first, last } in self.spans(wanted, all)? {
+            let mut periods: Vec<Period> =
+                first.through(last).map(|month| self.config.by.period_of(month)).collect();
             periods.dedup();
             planned.extend(periods.into_iter().map(|period| Partition::new(key.clone(), period)));
         }
@@ -204,7 +204,7 @@ impl Planner<'_> {
     fn spans<'k>(&self, wanted: &'k [String], all: &[String]) -> Result<Vec<KeyMonths<'k>>, StoreError> {
         let config = self.config;
         if let (Keys::Listed(_), Some(from), Some(to)) = (&config.keys, config.from, config.to) {
-            return wanted.iter().map(|key| self.key_months(key, from, to)).collect();
+            return Ok(wanted.iter().map(|key| KeyMonths { key, first: from, last: to }).collect());
         }
         // Of a store of many files that is most of what a plan takes.
         let keys: Vec<&String> = wanted.iter().collect();
@@ -231,7 +231,7 @@ impl Planner<'_> {
                 }
                 (Ok(Some(months)), ..) => months,
                 (Err(error), Some(first), Some(last)) if !error.is_unconnected() => {
-                    self.key_months(key, first, last)?
+                    KeyMonths { key, first, last }
                 }
                 (Err(error), ..) => return Err(error),
             });
@@ -239,40 +239,20 @@ impl Planner<'_> {
         Ok(spans)
     }
 
-    /// The months of a key as the source has them; with all keys those between the job's first and last one. Its gaps are
-    /// asked for with them, while a store remembers the table.
+    /// The months of a key as the source has them; with all keys those between the job's first and last one.
     fn found_months<'k>(&self, key: &'k String) -> Result<Option<KeyMonths<'k>>, StoreError> {
         let Some((first, last)) = self.months(key)? else { return Ok(None) };
-        let (from, to) = match self.config.keys {
+        let (first, last) = match self.config.keys {
             Keys::All => {
                 (self.config.from.unwrap_or(first).max(first), self.config.to.unwrap_or(last).min(last))
             }
             Keys::Listed(_) => (first, last),
         };
-        self.key_months(key, from, to).map(Some)
-    }
-
-    /// Where the source says which months there are, a month that it lacks is a gap and not a fault.
-    fn key_months<'k>(
-        &self,
-        key: &'k String,
-        first: Month,
-        last: Month,
-    ) -> Result<KeyMonths<'k>, StoreError> {
-        let gaps = if self.config.keys == Keys::All { self.gaps(key, first, last)? } else { Vec::new() };
-        Ok(KeyMonths { key, first, last, gaps })
+        Ok(Some(KeyMonths { key, first, last }))
     }
 
     fn months(&self, key: &str) -> Result<Option<(Month, Month)>, StoreError> {
         self.source.months(&self.config.series[0].of_key(key))
-    }
-
-    /// A table that cannot be read has no gaps: its partitions fail.
-    fn gaps(&self, key: &str, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
-        match self.source.gaps(&self.config.series[0].of_key(key), first, last) {
-            Err(error) if !error.is_unconnected() => Ok(Vec::new()),
-            found => found,
-        }
     }
 
     /// Checks that the source can tell the tables of all keys apart.
@@ -318,8 +298,11 @@ fn names_of(series: &[Series], partition: &Partition) -> Vec<String> {
 }
 
 fn nothing_to_find(series: &[Series]) -> String {
-    let tables = series.iter().map(|series| format!("`{}`", series.table)).collect::<Vec<_>>();
-    let tables = few_and(&tables);
+    let table = |series: &Series| match &series.key_column {
+        Some(column) => format!("`{}` (column {column})", series.table),
+        None => format!("`{}`", series.table),
+    };
+    let tables = few_and(&series.iter().map(table).collect::<Vec<_>>());
     format!("the store has no key with tables {tables}; import some bars first")
 }
 

@@ -194,7 +194,13 @@ mod tests {
     use super::*;
 
     fn with_view(state: State, view: &ReaderView) -> (State, String) {
-        let assessment = Assessment { state, also: None, cause: "before".to_owned(), earlier: None };
+        let assessment = Assessment {
+            state,
+            also: None,
+            cause: "before".to_owned(),
+            earlier: None,
+            is_without_rows: false,
+        };
         let seen = assessment.with_view(view);
         (seen.state, seen.cause)
     }

@@ -122,8 +122,11 @@ pub struct SeriesDefinition {
     pub windows: Vec<usize>,
     /// The metrics of each window, in order.
     pub metrics: Vec<String>,
-    /// The feature columns, in order.
+    /// The feature columns, in order; the last ones are those of `include`.
     pub columns: Vec<String>,
+    /// The columns of the source table that are stored beside the features, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub include: Vec<String>,
     /// The columns of the fits, in order, where these are stored and features are computed on read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fit_columns: Vec<String>,
@@ -196,17 +199,24 @@ pub struct NoValue {
     pub undefined: u64,
     /// Finite, but the column's type cannot hold it.
     pub column: u64,
+    /// Values of included columns: the source has none either.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub included: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl NoValue {
     /// Features without a value, whatever the cause.
     pub fn total(&self) -> u64 {
-        self.warmup + self.input + self.undefined + self.column
+        self.warmup + self.input + self.undefined + self.column + self.included
     }
 
     /// As [`NoValue::total`], of counts that somebody else may have written.
     pub(crate) fn checked_total(&self) -> Option<u64> {
-        [self.warmup, self.input, self.undefined, self.column]
+        [self.warmup, self.input, self.undefined, self.column, self.included]
             .iter()
             .try_fold(0, |sum: u64, &n| sum.checked_add(n))
     }
@@ -218,6 +228,7 @@ impl NoValue {
             input: self.input.checked_add(other.input)?,
             undefined: self.undefined.checked_add(other.undefined)?,
             column: self.column.checked_add(other.column)?,
+            included: self.included.checked_add(other.included)?,
         })
     }
 
@@ -227,6 +238,7 @@ impl NoValue {
         self.input += other.input;
         self.undefined += other.undefined;
         self.column += other.column;
+        self.included += other.included;
     }
 }
 
@@ -249,7 +261,8 @@ impl Definition {
             Layout::Metrics => series.fit_columns.is_empty(),
             Layout::Fits => {
                 !series.windows.is_empty()
-                    && series.fit_columns.len() == FIT_NUMBERS.len() * series.windows.len() + 1
+                    && series.fit_columns.len()
+                        == FIT_NUMBERS.len() * series.windows.len() + 1 + series.include.len()
             }
         })
     }
@@ -300,6 +313,7 @@ impl SeriesDefinition {
             windows: series.windows.iter().map(|labelled| labelled.window.rows()).collect(),
             metrics: series.metrics.iter().map(|metric| metric.name().to_owned()).collect(),
             columns: series.columns.clone(),
+            include: series.include.clone(),
             fit_columns: series.fit_columns.clone(),
         }
     }
@@ -314,6 +328,8 @@ impl SeriesDefinition {
             format!("windows {}", became(&self.windows, &other.windows, |windows| format!("[{windows}]")))
         } else if self.metrics != other.metrics {
             format!("metrics {}", became(&self.metrics, &other.metrics, identity))
+        } else if self.include != other.include {
+            format!("include {}", became(&self.include, &other.include, |columns| format!("[{columns}]")))
         } else if self.columns != other.columns || self.fit_columns != other.fit_columns {
             "column names changed".to_owned()
         } else {
@@ -368,6 +384,7 @@ mod tests {
             windows: windows.collect(),
             metrics: vec!["r2".to_owned()],
             columns: Vec::new(),
+            include: Vec::new(),
             fit_columns: Vec::new(),
         };
         let row_security = AppliedRowSecurity::default();

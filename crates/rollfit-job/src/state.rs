@@ -127,6 +127,8 @@ pub struct Assessment {
     pub cause: String,
     /// What is stored, if nothing but the version of the definition has changed; the source neither.
     pub earlier: Option<EarlierDefinition>,
+    /// Whether the source has no joined row of it: then nothing replaces what is stored.
+    pub is_without_rows: bool,
 }
 
 impl Assessment {
@@ -140,16 +142,18 @@ impl Assessment {
         compare_input: impl FnOnce(&Input) -> InputChange,
         run: &RunConfig,
     ) -> Self {
-        match found {
+        let assessment = match found {
             Found::Nothing => Self::new(State::Missing, "no features yet".to_owned()),
             Found::Foreign(what) => Self::new(State::Foreign, what.clone()),
             Found::Newer(what) => Self::new(State::Newer, what.clone()),
+            Found::Blocked(what) => Self::new(State::Blocked, what.clone()),
             Found::Ours(receipt) => compare(receipt, definition, input, compare_input, run),
-        }
+        };
+        Self { is_without_rows: input.rows == 0, ..assessment }
     }
 
     fn new(state: State, cause: String) -> Self {
-        Self { state, also: None, cause, earlier: None }
+        Self { state, also: None, cause, earlier: None, is_without_rows: false }
     }
 
     /// A partition without features of which no series has a row.
@@ -183,6 +187,14 @@ impl Assessment {
     #[must_use]
     pub fn blocked_by(self, obstacle: &str) -> Self {
         Self::new(State::Blocked, format!("it is {} ({}), but {obstacle}", self.state, self.cause))
+    }
+
+    /// The states that a run has to replace to write it; none where no option has it written.
+    pub fn replaceable_as(&self) -> Vec<State> {
+        if self.is_without_rows || !State::LEFT_ALONE.contains(&self.state) {
+            return Vec::new();
+        }
+        std::iter::once(self.state).chain(self.also).collect()
     }
 
     /// Whether a run that may replace `replace` may write the partition.
@@ -329,7 +341,7 @@ mod tests {
     #[test]
     fn only_of_the_same_input_a_new_definition_is_all_that_has_changed() {
         let told = |change: fn(&mut JobConfig, &mut Input)| {
-            let Assessment { state, also, cause, earlier } = assess_version(2, change);
+            let Assessment { state, also, cause, earlier, .. } = assess_version(2, change);
             (state, also, cause, earlier.map(|earlier| (earlier.version, earlier.rows)))
         };
         let new = "definition version 2 became 3";

@@ -66,7 +66,7 @@ impl StoredState {
 fn is_of_job(config: &JobConfig, found: &Found) -> bool {
     match found {
         Found::Ours(receipt) => receipt.definition.difference(&Definition::from_config(config)).is_none(),
-        Found::Nothing | Found::Foreign(_) | Found::Newer(_) => false,
+        Found::Nothing | Found::Foreign(_) | Found::Newer(_) | Found::Blocked(_) => false,
     }
 }
 
@@ -74,7 +74,7 @@ fn is_of_job(config: &JobConfig, found: &Found) -> bool {
 fn recorded_input(found: &Found) -> Input {
     match found {
         Found::Ours(receipt) => receipt.input.clone(),
-        Found::Nothing | Found::Foreign(_) | Found::Newer(_) => Panel::default().input(),
+        Found::Nothing | Found::Foreign(_) | Found::Newer(_) | Found::Blocked(_) => Panel::default().input(),
     }
 }
 

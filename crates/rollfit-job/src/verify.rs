@@ -22,6 +22,9 @@ use crate::row_sample::RowSample;
 use crate::stop_signal::StopSignal;
 use crate::store::{FeatureReader, FeatureTile, Found, ReaderView, Rounding, StoreError};
 
+/// How the sentence about features of another definition begins.
+const OTHER_DEFINITION: &str = "stored by another definition: ";
+
 /// How much to verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -75,7 +78,9 @@ fn verify_one(
     for _ in 0..LOOKS {
         let found = match job.sink.found(partition)? {
             Found::Nothing => return Ok(without_features(job, partition)),
-            Found::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
+            Found::Foreign(what) | Found::Blocked(what) => {
+                return Ok(CheckOutcome::Checked(different(what)));
+            }
             Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
             Found::Ours(receipt) => receipt,
         };
@@ -173,9 +178,19 @@ fn sum(
     let definition = Definition::from_config(job.config);
     let has_fits = [receipt.definition.layout, definition.layout].contains(&Layout::Fits);
     match receipt.definition.difference(&definition).filter(|_| has_fits) {
-        Some(difference) => Ok(different(format!("stored by another definition: {difference}"))),
+        Some(difference) => Ok(different(other_definition(&difference))),
         None => check_receipt(receipt, reader, stop),
     }
+}
+
+/// Whether a text says, as [`other_definition`] does, that features are of another definition.
+pub fn is_of_other_definition(text: &str) -> bool {
+    text.starts_with(OTHER_DEFINITION)
+}
+
+/// What to say of features that were stored by a definition with this `difference`.
+pub fn other_definition(difference: &str) -> String {
+    format!("{OTHER_DEFINITION}{difference}")
 }
 
 /// Counts and sums the stored rows and compares with the receipt.
@@ -231,7 +246,7 @@ fn compare(
     stop: &StopSignal,
 ) -> Result<Verified, StoreError> {
     if let Some(difference) = receipt.definition.difference(&Definition::from_config(job.config)) {
-        return Ok(different(format!("stored by another definition: {difference}")));
+        return Ok(different(other_definition(&difference)));
     }
     match panel.compare_input(&receipt.input) {
         InputChange::None => {}
@@ -382,6 +397,8 @@ impl<'a> Comparison<'a> {
                     self.judge(metric, cells[row], bounds.as_ref(), column, stored.instants_us[row]);
                 }
             }
+            // Of included columns the bits were compared.
+            columns.by_ref().take(series.include.len()).for_each(drop);
         }
     }
 

@@ -2,6 +2,7 @@
 //! are damaged, found without reading rows.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 use rollfit_job::error_chain;
 use rollfit_job::keys::FoundKeys;
@@ -31,7 +32,7 @@ struct Unverified {
 #[derive(serde::Serialize)]
 struct DirectoryReport {
     place: String,
-    /// The keys that have a table of each series.
+    /// The keys that every series has.
     keys: Vec<String>,
     /// The partitions that have features.
     partitions: usize,
@@ -62,7 +63,7 @@ impl DirectoryReport {
     fn into_diagnosis(self) -> Diagnosis {
         let free = self.free_bytes.map_or("unknown".into(), Quantity::Bytes);
         let facts = [
-            ("keys", vec![Quantity::Count(self.keys.len() as u64), " with a table of each series".into()]),
+            ("keys", vec![Quantity::Count(self.keys.len() as u64), " with rows of each series".into()]),
             ("features", vec![Quantity::Counted(self.partitions as u64, "partition")]),
             ("unverified", self.unverified.words()),
             ("free", vec![free]),
@@ -110,20 +111,21 @@ impl ParquetStore {
         if let Err(error) = check_list(&self.sources_dir) {
             return examined.faults.push(error_chain(&error));
         }
-        let mut seen = HashSet::new();
+        let (mut seen, mut counted) = (HashSet::new(), HashSet::new());
         for (key, series) in keys.iter().flat_map(|key| self.series.iter().map(move |series| (key, series))) {
             let series = series.of_key(key);
             let dir = self.sources_dir.join(&series.table);
             // The plan says what a missing table means.
-            if !dir.is_dir() || !seen.insert(dir) {
+            if !dir.is_dir() || !seen.insert((dir, series.key_column.map(|_| key))) {
                 continue;
             }
             let check = || self.checked_files(&series);
             match self.reader.read(&[&series.table], ImportWait::Full, check, |_| Ok(true)) {
-                Ok(files) => examined.unverified_sources += count_unverified(&files),
+                Ok(files) => counted.extend(unverified(&files)),
                 Err(error) => examined.add_fault(error_chain(&error)),
             }
         }
+        examined.unverified_sources = counted.len();
     }
 
     /// Looks at the footers of the features of `partitions`.
@@ -142,6 +144,7 @@ impl ParquetStore {
     }
 }
 
-fn count_unverified(files: &[FileSpans]) -> usize {
-    files.iter().filter(|file| file.integrity() == Integrity::Unverified).count()
+/// The files of ours without checksums.
+fn unverified(files: &[FileSpans]) -> impl Iterator<Item = PathBuf> {
+    files.iter().filter(|file| file.integrity() == Integrity::Unverified).map(|file| file.path.clone())
 }

@@ -46,6 +46,14 @@ pub trait FileSystem: Send + Sync {
     /// Those of the file system.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Exchanges the names of two directories, at once.
+    ///
+    /// # Errors
+    /// Those of the file system; `EINVAL` and others where it has no such operation.
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        exchange_names(one, other)
+    }
+
     /// Makes the names in a directory durable.
     ///
     /// # Errors
@@ -89,13 +97,28 @@ impl FileSystem for OsFileSystem {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        let flags = OFlags::DIRECTORY.bits().cast_signed();
-        OpenOptions::new().read(true).custom_flags(flags).open(path)?.sync_all()
+        open_dir(path, OFlags::empty())?.sync_all()
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         std::fs::remove_file(path)
     }
+}
+
+#[cfg(target_os = "linux")]
+fn exchange_names(one: &Path, other: &Path) -> io::Result<()> {
+    Ok(rustix::fs::renameat_with(CWD, one, CWD, other, rustix::fs::RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange_names(_one: &Path, _other: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Opens a directory.
+pub(crate) fn open_dir(path: &Path, flags: OFlags) -> io::Result<File> {
+    let flags = (OFlags::DIRECTORY | flags).bits().cast_signed();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
 /// Creates a file that is written through the page cache.

@@ -8,8 +8,8 @@ use rollfit_job::config::{JobConfig, Layout, RowSecurity, StoreConfig};
 use rollfit_job::import::{BarsOptions, KeyReport, NewBars};
 use rollfit_job::key::KeysByCase;
 use rollfit_job::store::{
-    Advice, BarsImport, Bottleneck, Diagnosis, Examination, Purpose, Sink, Source, Store, StoreError,
-    StoreKind, SurveyedTable,
+    Advice, BarsImport, Bottleneck, Diagnosis, Examination, JobExchange, Purpose, Sink, Source, Store,
+    StoreError, StoreKind, SurveyedTable,
 };
 
 use crate::advice::advice;
@@ -65,7 +65,7 @@ impl StoreKind for Parquet {
         &self,
         store: &StoreConfig,
         config: &JobConfig,
-        _purpose: Purpose,
+        purpose: Purpose,
     ) -> Result<Arc<dyn Store>, StoreError> {
         let is_sink = config.sink.store == *store;
         if is_sink && config.sink.layout == Layout::Fits {
@@ -81,9 +81,12 @@ impl StoreKind for Parquet {
         }
         check_patterns(config, config.source == *store, is_sink)?;
         let dir = dir_of(store)?;
-        let opened = ParquetStore::open(&dir, config)?;
+        let mut opened = ParquetStore::open(&dir, config)?;
         if let Some(name) = config.sink.name.as_deref().filter(|_| is_sink) {
             check_job_dir(&dir, name)?;
+        }
+        if is_sink && purpose == Purpose::Write {
+            opened.lock_job()?;
         }
         Ok(Arc::new(opened))
     }
@@ -180,6 +183,10 @@ impl Store for ParquetStore {
 
     fn sink(self: Arc<Self>) -> Arc<dyn Sink> {
         self
+    }
+
+    fn exchange(&self, other: Option<&str>) -> Result<Box<dyn JobExchange + '_>, StoreError> {
+        Ok(Box::new(self.begin_exchange(other)?))
     }
 
     fn diagnose(&self, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {

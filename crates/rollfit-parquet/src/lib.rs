@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! DIR/sources/TABLE/*.parquet                                  any file with the named columns
+//! DIR/sources/TABLE/COLUMN=KEY/*.parquet                       of a long table, files of one key
 //! DIR/features[.NAME]/key=K/month=YYYY-MM/part.parquet         one file a partition, the receipt in its footer
 //! ```
 
@@ -33,8 +34,10 @@ use crate::direct::direct_writes::DirectWrites;
 use crate::encode::BufferPool;
 use crate::features::durable_dirs::DurableDirs;
 use crate::features::job_dir::job_dir_name;
+use crate::features::job_lock::JobLock;
 use crate::features::receipt_reader::ReceiptReader;
 use crate::lock_note::LockNote;
+use crate::sources::long::LongTables;
 use crate::sources::sources_reader::SourcesReader;
 use crate::sources::table_index::TableIndex;
 
@@ -52,6 +55,8 @@ pub struct ParquetStore {
     sources_dir: PathBuf,
     features_dir: PathBuf,
     is_unnamed: bool,
+    /// Of a store that is opened to write features, as far as its file system has locks on directories.
+    job_lock: Option<JobLock>,
     by: PeriodUnit,
     series: Vec<Series>,
     columns: Vec<String>,
@@ -62,6 +67,7 @@ pub struct ParquetStore {
     buffers: Arc<BufferPool>,
     files: Arc<dyn FileSystem>,
     index: Arc<TableIndex>,
+    long: LongTables,
     reader: SourcesReader,
     receipts: ReceiptReader,
     /// What its locks say of who holds them.
@@ -103,12 +109,14 @@ impl ParquetStore {
             direct: (config.sink.direct_io == DirectIo::Auto).then(direct),
             durable_dirs: DurableDirs::default(),
             index: Arc::new(TableIndex::new(files.clone())),
+            long: LongTables::default(),
             reader: SourcesReader::new(sources_dir.clone(), files.clone()),
             sources_dir,
             features_dir,
             receipts: ReceiptReader::default(),
             note: LockNote::new(&RunnerName::of_job(config)),
             is_unnamed: config.sink.name.is_none(),
+            job_lock: None,
             by: config.by,
             series: config.series.clone(),
             columns: config.series.iter().flat_map(|series| series.columns.clone()).collect(),

@@ -113,7 +113,8 @@ fn moment() -> Duration {
     Duration::from_micros(100 + u64::from(spread >> 8) % 2000)
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
+/// Whether a path names what is open.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
         _ => false,

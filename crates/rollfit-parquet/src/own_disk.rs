@@ -21,6 +21,24 @@ const OF_ONE_MACHINE: [(u64, &str); 12] = [
     (0x794c_7630, "overlay, a container's own"),
 ];
 
+/// The same of file systems of networks, and those behind which there may be anything.
+const OF_SEVERAL_MACHINES: [(u64, &str); 7] = [
+    (0x6969, "NFS"),
+    (0xff53_4d42, "SMB"),
+    (0xfe53_4d42, "SMB"),
+    (0x6573_5546, "FUSE"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x00c3_6400, "Ceph"),
+    (0x0102_1997, "9P"),
+];
+
+/// What the file system of a directory is called; none where that is not known.
+pub(crate) fn file_system_name(dir: &Path) -> Option<&'static str> {
+    let kind = kind(dir)?;
+    let known = OF_ONE_MACHINE.iter().chain(&OF_SEVERAL_MACHINES);
+    known.copied().find(|(number, _)| *number == kind).map(|(_, name)| name)
+}
+
 /// Why a store at `dir` is this machine's alone, as a clause; none where it may not be. `existing` is `dir` or a directory above it.
 pub(crate) fn only_here(dir: &Path, existing: &Path) -> Option<String> {
     let kind = kind(existing)?;

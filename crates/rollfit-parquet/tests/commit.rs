@@ -593,7 +593,7 @@ fn receipt(config: &JobConfig, store: &ParquetStore) -> Receipt {
             types: None,
             rows: 7,
             checksum: "00ff".to_owned(),
-            no_value: NoValue { warmup: 1, input: 2, undefined: 3, column: u64::MAX },
+            no_value: NoValue { warmup: 1, input: 2, undefined: 3, column: u64::MAX, included: 4 },
         },
     }
 }

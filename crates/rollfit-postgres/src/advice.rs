@@ -20,7 +20,7 @@ pub(crate) fn advice(bottleneck: Bottleneck) -> Vec<Advice> {
             statement: Some("CREATE INDEX CONCURRENTLY ON source_table (time_column)".to_owned()),
             roll_back: "`DROP INDEX`".to_owned(),
             ..plain(
-                "Add an index on the time column of tables without one",
+                "Add an index on the time column of tables without one, on key_column and time of tables of several keys",
                 "in the source's database",
                 AppliesWhen::AtOnce,
             )

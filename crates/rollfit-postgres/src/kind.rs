@@ -13,7 +13,7 @@ use rollfit_job::store::{
 use crate::PostgresStore;
 use crate::advice::advice;
 use crate::import::postgres_import::{PostgresImport, check_table_names};
-use crate::source::survey::survey;
+use crate::source::survey::{other_schemas, survey};
 use crate::tables::capacity::check_columns;
 use libpq_connect::url_without_passwords;
 use rollfit_job::patience::patiently;
@@ -57,7 +57,8 @@ impl StoreKind for Postgres {
     ) -> Result<Arc<dyn Store>, StoreError> {
         if config.sink.name.is_some() && config.sink.store == *store {
             return Err(StoreError::permanent(
-                "[sink] name separates jobs in a Parquet store only; in PostgreSQL use `features` and `schema`",
+                "a name, of --name or in [store] or [sink], separates jobs in a Parquet store only; in PostgreSQL use `features` and \
+                 `schema`, or layout = \"fits\" with `views_schema` to replace a definition that has readers",
             ));
         }
         if config.sink.store == *store {
@@ -73,6 +74,10 @@ impl StoreKind for Postgres {
 
     fn survey(&self, store: &StoreConfig) -> Result<Vec<SurveyedTable>, StoreError> {
         survey(store)
+    }
+
+    fn other_schemas(&self, store: &StoreConfig) -> Result<Vec<String>, StoreError> {
+        other_schemas(store)
     }
 
     fn url_without_passwords(&self, url: &str) -> Result<String, StoreError> {

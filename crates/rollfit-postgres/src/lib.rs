@@ -45,6 +45,7 @@ use crate::partitioning::catalog::Catalog;
 use crate::source::described_tables::DescribedTables;
 use crate::source::heads::SeenHeads;
 use crate::source::known_bases::KnownBases;
+use crate::source::long_tables::LongTables;
 use crate::tables::capacity::check_schemas;
 use crate::tables::definitions::{DEFINITIONS, HashedDefinition, KnownDefinitions};
 use crate::tables::receipts::{self, RECEIPTS};
@@ -91,6 +92,7 @@ pub struct PostgresStore {
     source_tables: DescribedTables,
     known_bases: KnownBases,
     seen_heads: SeenHeads,
+    long_tables: LongTables,
     /// Tables that partitions share and that are known to exist.
     shared_tables: Mutex<HashSet<TableName>>,
     /// The shared tables that were missing.
@@ -171,6 +173,7 @@ impl PostgresStore {
             source_tables: DescribedTables::default(),
             known_bases: KnownBases::default(),
             seen_heads: SeenHeads::default(),
+            long_tables: LongTables::default(),
             shared_tables: Mutex::default(),
             missed_parents: Mutex::default(),
             expectations: Expectations::default(),

@@ -1,10 +1,12 @@
 //! The source: reads all series of a partition from tables in one snapshot.
 
 pub(crate) mod described_tables;
-mod followable;
+pub(crate) mod followable;
 pub(crate) mod heads;
+mod key_rows;
 pub(crate) mod known_bases;
 mod latest;
+pub(crate) mod long_tables;
 mod open_tables;
 mod row_arrays;
 pub(crate) mod survey;
@@ -14,7 +16,7 @@ use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use rollfit_job::few::few;
+use rollfit_job::config::Series;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
 use rollfit_job::store::{
@@ -29,16 +31,18 @@ use crate::copy::decode::{NumberFormat, RowDecoder};
 use crate::copy::instant::{ServerInstant, TimeType};
 use crate::kind::NAME;
 use crate::names::{TableName, check_length, quoted};
+use crate::source::key_rows::KeyRows;
 use crate::source::known_bases::imported_key;
 use crate::source::open_tables::OpenTables;
 use crate::tables::row_security::Accepting;
 use crate::tables::table::{self, Column, RelationKind, Table, describe};
 use rollfit_job::keys::warn_of_empty;
-use rollfit_job::nearest::did_you_mean;
 
-/// A source table and how to read it.
+/// A series in a source table and how to read it.
 pub(crate) struct SeriesTable {
     pub(crate) name: TableName,
+    /// The rows of the series; none if all rows of the table are.
+    key_rows: Option<KeyRows>,
     /// The time column, quoted.
     pub(crate) time: String,
     time_type: TimeType,
@@ -51,18 +55,9 @@ pub(crate) struct SeriesTable {
 
 impl SeriesTable {
     pub(crate) fn new(table: &Table, series: &SeriesOfKey<'_>) -> Result<Self, StoreError> {
-        let column = |key: &str, name: &str| {
-            table.column(name).ok_or_else(|| {
-                StoreError::permanent(format!(
-                    "{} has no column {name}; {}correct `{key}` of series `{}` (its columns: {})",
-                    table.name,
-                    did_you_mean(name, table.columns.iter().map(|column| column.name.as_str())),
-                    series.name,
-                    few(table.columns.iter().map(|column| column.name.as_str()))
-                ))
-            })
-        };
-        let (time, value) = (column("time", series.time)?, column("value", series.value)?);
+        let time = table.needed_column(&format!("`time` of series `{}`", series.name), series.time)?;
+        let value = table.needed_column(&series.value_setting(), series.value)?;
+        let key_rows = KeyRows::new(table, series)?;
         let time_type = TimeType::from_oid(time.type_oid, -1)
             .ok_or_else(|| wrong_type(&table.name, time, "a timestamp, with or without time zone"))?;
         let (value, format) = read_as(value).ok_or_else(|| {
@@ -70,13 +65,30 @@ impl SeriesTable {
         })?;
         let is_partitioned = table.kind == RelationKind::Partitioned || !table.children.is_empty();
         let (name, time) = (table.name.clone(), quoted(series.time));
-        Ok(Self { name, time, time_type, value, format, is_partitioned })
+        Ok(Self { name, key_rows, time, time_type, value, format, is_partitioned })
+    }
+
+    /// Returns the table and a condition for rows of the series, as they follow FROM.
+    pub(crate) fn rows_where(&self, condition: &str) -> String {
+        let name = self.name.sql();
+        match &self.key_rows {
+            None => format!("{name} WHERE {condition}"),
+            Some(rows) => format!("{name} WHERE {} AND ({condition})", rows.sql()),
+        }
+    }
+
+    /// Returns where the rows of the series are, for messages.
+    pub(crate) fn place(&self) -> String {
+        match &self.key_rows {
+            None => self.name.to_string(),
+            Some(rows) => format!("{} ({rows})", self.name),
+        }
     }
 
     /// Returns a query for the rows of a span. It includes infinite instants, so that they are reported.
     fn span_sql(&self, span_us: &Range<i64>) -> String {
-        let (time, name) = (&self.time, self.name.sql());
-        format!("SELECT {time}, {} FROM {name} WHERE {} ORDER BY 1", self.value, self.span_condition(span_us))
+        let rows = self.rows_where(&self.span_condition(span_us));
+        format!("SELECT {}, {} FROM {rows} ORDER BY 1", self.time, self.value)
     }
 
     /// Returns the condition for the rows of a span and for infinite instants.
@@ -90,18 +102,19 @@ impl SeriesTable {
     fn count_sql(&self, span_us: &Range<i64>) -> String {
         let (time, literal) = (&self.time, |us| self.time_type.literal(us));
         let (start, end) = (literal(span_us.start), literal(span_us.end));
-        format!("SELECT count(*) FROM {} WHERE {time} >= {start} AND {time} < {end}", self.name.sql())
+        let rows = self.rows_where(&format!("{time} >= {start} AND {time} < {end}"));
+        format!("SELECT count(*) FROM {rows}")
     }
 
     /// Returns a query for the last instant, if it is not before `since_us`.
     fn last_sql(&self, since_us: Option<i64>) -> String {
-        let (time, name) = (&self.time, self.name.sql());
-        let since = since_us.map(|since_us| format!(" WHERE {time} >= {}", self.time_type.literal(since_us)));
-        format!("SELECT max({time}) FROM {name}{}", since.unwrap_or_default())
+        let time = &self.time;
+        let since = since_us.map(|since_us| format!("{time} >= {}", self.time_type.literal(since_us)));
+        format!("SELECT max({time}) FROM {}", self.rows_where(since.as_deref().unwrap_or("true")))
     }
 
     fn count(&self, session: &mut Session, span_us: &Range<i64>) -> Result<u64, StoreError> {
-        let doing = format!("count the rows of {}", self.name);
+        let doing = format!("count the rows of {}", self.place());
         let rows = session.rows(&doing, &self.count_sql(span_us), &[])?;
         let count: i64 = first_value(&rows)?.unwrap_or(0);
         Ok(count.unsigned_abs())
@@ -109,14 +122,15 @@ impl SeriesTable {
 
     /// Returns the months without rows. From one row on the next one is looked up in an index: nothing is counted.
     fn gaps(&self, session: &mut Session, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
-        let (time, name, literal) = (&self.time, self.name.sql(), |us| self.time_type.literal(us));
+        let (time, literal) = (&self.time, |us| self.time_type.literal(us));
         let end = literal(last.span_us().end);
-        let doing = format!("look for months without rows in {}", self.name);
+        let doing = format!("look for months without rows in {}", self.place());
         let mut gaps = Vec::new();
         let mut month = first;
         while month <= last {
             let start = literal(month.span_us().start);
-            let sql = format!("SELECT min({time}) FROM {name} WHERE {time} >= {start} AND {time} < {end}");
+            let rows = self.rows_where(&format!("{time} >= {start} AND {time} < {end}"));
+            let sql = format!("SELECT min({time}) FROM {rows}");
             let next: Option<Option<ServerInstant>> = first_value(&session.rows(&doing, &sql, &[])?)?;
             let next = next.flatten().and_then(ServerInstant::us).map(Month::of_instant_us).transpose();
             let next = next.map_err(|error| StoreError::permanent(error.to_string()))?;
@@ -128,17 +142,15 @@ impl SeriesTable {
 
     /// Returns a query for the last rows before an instant.
     fn before_sql(&self, instant_us: i64, count: usize) -> String {
-        let time = &self.time;
+        let (time, value) = (&self.time, &self.value);
+        let rows = self.rows_where(&format!("{time} < {}", self.time_type.literal(instant_us)));
         format!(
-            "SELECT * FROM (SELECT {time}, {} FROM {} WHERE {time} < {} ORDER BY 1 DESC LIMIT {count}) t ORDER BY 1",
-            self.value,
-            self.name.sql(),
-            self.time_type.literal(instant_us)
+            "SELECT * FROM (SELECT {time}, {value} FROM {rows} ORDER BY 1 DESC LIMIT {count}) t ORDER BY 1"
         )
     }
 
     fn read(&self, session: &mut Session, query: &str) -> Result<SeriesRows, StoreError> {
-        let doing = format!("read {}", self.name);
+        let doing = format!("read {}", self.place());
         let mut copy = session.copy_out(&doing, &format!("COPY ({query}) TO STDOUT (FORMAT binary)"))?;
         let mut decoder = RowDecoder::new(2);
         let mut rows = SeriesRows::default();
@@ -167,7 +179,7 @@ impl SeriesTable {
     }
 
     fn wrong(&self, instant: ServerInstant, what: &str) -> StoreError {
-        StoreError::permanent(format!("{}: {} is {instant} {what}", self.name, self.time))
+        StoreError::permanent(format!("{}: {} is {instant} {what}", self.place(), self.time))
     }
 }
 
@@ -207,16 +219,15 @@ impl PostgresStore {
                 self.check_row_security(table, Accepting::Source)?;
                 SeriesTable::new(table, series)
             }
-            None => Err(self.missing(series)),
+            None => Err(self.missing(&series.table, series.name)),
         };
         series.iter().map(table).collect()
     }
 
-    pub(crate) fn missing(&self, series: &SeriesOfKey<'_>) -> StoreError {
+    pub(crate) fn missing(&self, table: &str, series: &str) -> StoreError {
         StoreError::permanent(format!(
-            "table {} does not exist or the role cannot see it; import its bars, or correct `table` of series `{}` or `schema`",
-            self.table(&series.table),
-            series.name
+            "table {} does not exist or the role cannot see it; import its bars, or correct `table` of series `{series}` or `schema`",
+            self.table(table)
         ))
     }
 
@@ -226,6 +237,7 @@ impl PostgresStore {
         series: &SeriesOfKey<'_>,
         answer: impl FnOnce(&mut Session, &SeriesTable) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.look_at_long_tables(std::slice::from_ref(series))?;
         self.in_snapshot(|session| {
             let tables = self.series_tables(session, std::slice::from_ref(series))?;
             answer(session, &tables[0])
@@ -239,14 +251,16 @@ impl Source for PostgresStore {
         Ok(table::names(&mut session, &self.schema)?.into_iter().collect())
     }
 
+    fn keys_in(&self, series: &Series) -> Result<BTreeSet<String>, StoreError> {
+        self.keys_of_table(series)
+    }
+
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
         self.ask_about(series, |session, table| {
             let time = &table.time;
-            let sql = format!(
-                "SELECT min({time}), max({time}) FROM {} WHERE {time} NOT IN ('infinity', '-infinity')",
-                table.name.sql()
-            );
-            let rows = session.rows(&format!("read {}", table.name), &sql, &[])?;
+            let finite = table.rows_where(&format!("{time} NOT IN ('infinity', '-infinity')"));
+            let sql = format!("SELECT min({time}), max({time}) FROM {finite}");
+            let rows = session.rows(&format!("read {}", table.place()), &sql, &[])?;
             let month = |at: usize| {
                 let instant: Option<ServerInstant> =
                     rows.first().map(|row| row.get(at)).transpose()?.flatten();
@@ -255,7 +269,7 @@ impl Source for PostgresStore {
             };
             let (first, last) = (month(0)?, month(1)?);
             if first.is_none() {
-                warn_of_empty(&table.name, series.key);
+                warn_of_empty(table.place(), series.key);
             }
             Ok(first.zip(last))
         })
@@ -276,6 +290,7 @@ impl Source for PostgresStore {
         lookback_rows: usize,
     ) -> Result<Box<dyn Snapshot>, StoreError> {
         series.iter().try_for_each(SeriesOfKey::check_stored)?;
+        self.look_at_long_tables(series)?;
         let mut session = self.snapshot_session()?;
         match self.open_tables(&mut session, series) {
             Ok((tables, bases)) => {

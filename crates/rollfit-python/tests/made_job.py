@@ -82,6 +82,15 @@ def slow_job(directory):
     return make_job(directory, keys=("slow",), months=4, rows=1200, run="store_write_mb_per_s_max = 1")
 
 
+def heavy_job(directory):
+    """As `make_job`; each of its two partitions takes seconds of a processor before it is committed."""
+    make_job(directory, keys=("heavy",), rows=20_000)
+    windows = "\n".join(f"w{rows} = {rows}" for rows in range(701, 1001))
+    config = (directory / "rollfit.toml").read_text().replace("w15 = 15\nw30 = 30", f"{windows}\n\n[features]\nmetrics = [\"r2\"]")
+    (directory / "rollfit.toml").write_text(config)
+    return directory
+
+
 def parts(directory):
     """The features: the bytes of each file, by its name below the store."""
     features = directory / "fx" / "features"
@@ -107,6 +116,12 @@ class Running:
 
     def signal(self, number=signal.SIGINT):
         self.process.send_signal(number)
+
+    def pause(self):
+        """Stops it; returns when it has stopped."""
+        self.signal(signal.SIGSTOP)
+        state = Path(f"/proc/{self.process.pid}/stat")
+        wait_until(lambda: state.read_text().rpartition(")")[2].split()[0] == "T")
 
     def end(self):
         """Waits for its end; its exit code."""

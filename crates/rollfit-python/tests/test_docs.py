@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-for library in ("polars", "duckdb"):
+for library in ("polars", "pandas", "pyarrow", "duckdb"):
     pytest.importorskip(library)
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -79,6 +79,13 @@ def test_the_notebooks_way_runs_as_written():
     assert run_page(page, names) >= 12
     months = [f"fx/features/key={key}/month=2024-{month}/part.parquet" for key in ("eurusd", "gbpusd") for month in ("01", "02")]
     assert sorted(names["first"]) == months and names["first"] == stamps()
+
+    # Labels meet the same features in each library.
+    columns = ["key", "ts_utc", "r2_idx_w60", "label"]
+    train = names["train"].select(columns).cast({"key": str}).sort("key", "ts_utc")
+    for other in (names["pl"].from_pandas(names["in_pandas"]), names["in_duckdb"].pl()):
+        other = other.select(columns).cast({"key": str, "ts_utc": train.schema["ts_utc"]}).sort("key", "ts_utc")
+        assert other.equals(train)
 
 
 def test_the_example_of_the_readme_runs_as_written():

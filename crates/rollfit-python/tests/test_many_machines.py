@@ -1,6 +1,8 @@
 """The recipes for Ray and Dask, as docs/many-machines.md shows them, on real clusters of this machine: 8 keys x 3 months, a worker process
 killed half-way, and the bits of a local run."""
 
+import importlib
+import importlib.util
 import os
 import re
 import shutil
@@ -51,11 +53,18 @@ def job(sources, local, tmp_path, monkeypatch):
     return tmp_path / "job"
 
 
+def engine_module(name):
+    """A module of an engine; skips the test where it is not installed, but not where it is and its import fails."""
+    if importlib.util.find_spec(name) is None:
+        pytest.skip(f"could not import {name!r}: it is not installed")
+    return importlib.import_module(name)
+
+
 @pytest.fixture(scope="module")
 def ray_address():
     """A Ray cluster on this machine; the recipes join it."""
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
-    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    ray = engine_module("ray")
     cluster = ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80_000_000, log_to_driver=False)
     yield cluster.address_info["gcs_address"]
     ray.shutdown()
@@ -67,7 +76,7 @@ def engine(request, monkeypatch):
         monkeypatch.setenv("RAY_ADDRESS", request.getfixturevalue("ray_address"))
         monkeypatch.setenv("RAY_LOG_TO_DRIVER", "0")
     else:
-        pytest.importorskip("distributed", reason="Dask is not installed")
+        engine_module("distributed")
     return request.param
 
 

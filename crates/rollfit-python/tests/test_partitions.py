@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from made_job import Running, command, make_job, parts, slow_job, wait_until
+from made_job import Running, command, heavy_job, make_job, parts, slow_job, wait_until
 
 import rollfit
 
@@ -45,6 +45,20 @@ def test_the_partitions_of_a_job_are_small_values(job):
     assert repr(found[0]) == "<Partition eurusd 2017-01>" and len(pickle.dumps(found[0])) < 200
     assert rollfit.partitions(str(job), only="gbpusd:2017-02") == found[3:]
     assert not (job.parent / "fx" / "features").exists()
+
+
+def test_a_task_on_another_machine_than_the_planner_is_told_of_a_store_that_is_not_there(job, caplog):
+    (one, two) = rollfit.partitions(job, only="eurusd")
+    assert rollfit.run_partition(job, one).outcome == "written"
+    assert not [record for record in caplog.records if "were planned on" in record.getMessage()]
+    rollfit.close()
+    make, parts_of_one = two.__reduce__()
+    elsewhere = make(*parts_of_one[:2], "elsewhere")
+    assert elsewhere == two and hash(elsewhere) == hash(two)
+    for _ in range(2):
+        rollfit.run_partition(job, elsewhere)
+    (told,) = [record.getMessage() for record in caplog.records if "were planned on" in record.getMessage()]
+    assert "planned on elsewhere, and this is another machine: " in told
 
 
 def test_only_takes_globs_ranges_and_lists_and_warns_of_what_matches_nothing(job, caplog):
@@ -87,6 +101,7 @@ def test_the_features_are_those_of_a_run(job, tmp_path):
     local = rollfit.run(make_job(tmp_path / "local") / "rollfit.toml")
     assert parts(job.parent) == parts(tmp_path / "local")
     assert (report.rows, report.bytes, report.written) == (local.rows, local.bytes, local.written)
+    assert report.to_dict()["source_reads"] == local.to_dict()["source_reads"] == 4
     assert {rollfit.run_partition(job, partition).outcome for partition in results} == {"already-done"}
     forced = rollfit.run_partition(job, "eurusd:2017-01", force=True)
     assert (forced.outcome, forced.state) == ("written", "done")
@@ -169,20 +184,27 @@ def test_one_that_another_runner_keeps_is_worth_a_retry(tmp_path):
     assert other.end() == 0
 
 
-def test_ctrl_c_and_a_kill_leave_the_whole_or_nothing(tmp_path):
-    job = slow_job(tmp_path / "slow") / "rollfit.toml"
-    interrupted = start(job, "slow:2017-01")
-    interrupted.signal()
-    assert interrupted.end() in (1, -signal.SIGINT) and "KeyboardInterrupt" in interrupted.seen
-    killed = start(job, "slow:2017-02")
-    killed.signal(signal.SIGKILL)
-    assert killed.end() == -signal.SIGKILL
+def test_ctrl_c_and_a_kill_leave_nothing_of_a_partition_in_progress(tmp_path):
+    job = heavy_job(tmp_path / "heavy") / "rollfit.toml"
+    features = job.parent / "fx" / "features"
+    for month, number in [("2017-01", signal.SIGINT), ("2017-02", signal.SIGKILL)]:
+        running = start(job, f"heavy:{month}")
+        # Looked at while it does nothing: it has not committed, and the most of its work is left.
+        running.pause()
+        assert not list(features.rglob("part.parquet"))
+        running.signal(number)
+        running.signal(signal.SIGCONT)
+        ended = running.end()
+        if number == signal.SIGINT:
+            assert ended in (1, -signal.SIGINT) and "KeyboardInterrupt" in running.seen
+        else:
+            assert ended == -signal.SIGKILL
+        assert not list(features.rglob("part.parquet")) and "written" not in running.seen
     states = json.loads(command("plan", "--json", cwd=job.parent).stdout)["partitions"]
-    # Whatever was committed before the signal came is whole.
-    assert [each["state"] for each in states[2:]] == ["missing"] * 2
-    assert {each["state"] for each in states[:2]} <= {"missing", "done"}
-    assert rollfit.run_partition(job, "slow:2017-02").outcome in ("written", "already-done")
-    assert command("verify", "--only", ":..2017-02", cwd=job.parent).returncode in (0, 4)
+    assert [each["state"] for each in states] == ["missing"] * 2
+    job.write_text(job.read_text().replace("w701 = 701", "w15 = 15").split("w702")[0] + "[run]\nworkers = 1\n")
+    assert rollfit.run_partition(job, "heavy:2017-02").outcome == "written"
+    assert command("verify", "--only", ":2017-02", cwd=job.parent).returncode == 0
 
 
 def test_threads_and_forked_processes_work_at_once(job):

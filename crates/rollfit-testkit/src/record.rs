@@ -49,6 +49,7 @@ pub fn made(partitions: u64, workers: usize) -> Record {
         end: Some(RunEnd { at_ms, totals, interrupted: false }),
         partitions: ends,
         changes: Vec::new(),
+        remaining: Vec::new(),
         was_killed: false,
     }
 }
@@ -213,8 +214,9 @@ fn machine(workers: usize) -> MachineSample {
 
 /// A record as the lines of its file.
 pub fn lines(record: Record) -> String {
-    let Record { header, partitions, retries, decisions, samples, unavailable, changes, end, was_killed: _ } =
-        record;
+    let Record {
+        header, partitions, retries, decisions, samples, unavailable, changes, remaining, end, ..
+    } = record;
     let header = Event::Run(Box::new(header));
     let events = (decisions.into_iter().map(Event::Decision))
         .chain(unavailable.into_iter().map(Event::Unavailable))
@@ -222,6 +224,7 @@ pub fn lines(record: Record) -> String {
         .chain(samples.into_iter().map(|sample| Event::Sample(Box::new(sample))))
         .chain(partitions.into_iter().map(|end| Event::Partition(Box::new(end))))
         .chain(changes.into_iter().map(|change| Event::Change(Box::new(change))))
+        .chain((!remaining.is_empty()).then_some(Event::Remaining { only: remaining }))
         .chain(end.map(Event::End));
     let line = |event: Event| serde_json::to_string(&event).unwrap() + "\n";
     std::iter::once(header).chain(events).map(line).collect()

@@ -266,6 +266,19 @@ pub fn judge(ranges: Option<&Ranges>, metric: Metric, ours: f64, theirs: f64, ro
     }
 }
 
+/// Judges the value `theirs` of a column that holds copies of an input, against the input `ours`. No value is NaN. `rounding` as in
+/// [`judge`]: each of the two may have been rounded.
+#[must_use]
+pub fn judge_copy(ours: f64, theirs: f64, rounding: f64) -> Judgement {
+    let distance = (theirs - ours).abs() / (2.0 * rounding);
+    match (ours.is_nan(), theirs.is_nan()) {
+        (true, true) => Judgement::SAME,
+        (false, false) if ours == theirs => Judgement::SAME,
+        (false, false) if distance <= 1.0 => Judgement { agreement: Agreement::Within, distance },
+        _ => Judgement::APART,
+    }
+}
+
 /// The range of a root mean square of differences that is `exact` at the least squares. Differences from a curve that
 /// is off by `apart`, in root mean square, are longer: the two are at right angles. `rounding` adds to either side, and
 /// so does what rollfit promises of its own.

@@ -301,7 +301,8 @@ pub enum ImportError {
     },
     /// A path without a key.
     #[error(
-        "{}: cannot tell the key from the path; use --key, e.g. --key eurusd, or a key=... directory",
+        "{}: cannot tell the key from the path; use --key, e.g. --key eurusd, --key-from-name if each file is called like its key, \
+         or a key=... directory",
         path.display()
     )]
     NoKey {

@@ -41,6 +41,8 @@ struct AdoptDocument {
     different: usize,
     failed: usize,
     absent: usize,
+    /// Without features, and no series has a row.
+    empty: usize,
     /// Written by a later version of rollfit.
     newer: usize,
     skipped: usize,
@@ -67,7 +69,7 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AdoptArguments) -> Resul
 
 fn log(partition: &Partition, outcome: &CheckOutcome<Adoption>, allow_skipped: AllowSkipped) {
     let remark = |is_serious, text| Remark { is_serious, text };
-    if matches!(outcome, CheckOutcome::Absent) {
+    if matches!(outcome, CheckOutcome::Absent | CheckOutcome::Empty) {
         // Where nothing is stored there is nothing to trust, and nothing wrong.
         return logging::nothing_to_do(partition, "adopt", checks::NO_FEATURES);
     }
@@ -133,6 +135,7 @@ impl AdoptDocument {
             different: count("different"),
             failed: count("failed"),
             absent: count("absent"),
+            empty: count("empty"),
             newer: count("newer"),
             skipped: count("skipped"),
             shard,
@@ -151,13 +154,14 @@ impl AdoptDocument {
     fn print(&self) -> Result<(), Failure> {
         let words = |count, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
         output::line(&format!(
-            "{}: {} adopted, {} already ours, {} different, {} failed, {} without features{}{}{}",
+            "{}: {} adopted, {} already ours, {} different, {} failed, {} without features{}{}{}{}",
             share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.adopted,
             self.already_ours,
             self.different,
             self.failed,
             self.absent,
+            checks::empty_words(self.empty),
             words(self.moved, &format!("moved to definition {DEFINITION_VERSION}")),
             words(self.not_adopted, "not adopted"),
             checks::newer_words(self.newer)
@@ -166,6 +170,7 @@ impl AdoptDocument {
             partition: &line.partition,
             verdict: line.verdict,
             causes: &line.causes,
+            reason: None,
         });
         checks::print_causes(&causes.collect::<Vec<_>>(), DIFFERENCES_MAX)?;
         if self.different > 0 {

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use rollfit_job::Job;
 use rollfit_job::canonical_json::definition_hash;
+use rollfit_job::config::JobConfig;
 use rollfit_job::few::few_and;
+use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::receipt::Definition;
 use rollfit_job::run::OtherConfiguration;
@@ -12,19 +15,22 @@ use rollfit_job::state::State;
 use rollfit_job::{error_chain, foreign};
 
 use crate::exit::Failure;
-use crate::open::OpenJob;
 use crate::{format, logging};
 
 /// More than a clock is off that is set over the network.
 const CLOCK_DIFFERENCE_MAX: Duration = Duration::from_secs(30);
 
-/// Looks at who is at work on the store and what is in it, and warns of what a run would come across. `replace` are the states that it
-/// was told to replace.
+/// Looks at who is at work on the store and what is in it, and warns of what a run of `partitions` would come across. `replace` are the
+/// states that it was told to replace.
 ///
 /// # Errors
-/// Where another runner computes something else for partitions of this job, and where the store cannot be reached.
-pub(super) fn tell_before_work(open: &OpenJob, replace: &[State]) -> Result<(), Failure> {
-    let found = match patiently(|| check_before_work(&open.job(), &open.partitions)) {
+/// Where another runner computes something else for these partitions, and where the store cannot be reached.
+pub(crate) fn tell_before_work(
+    job: &Job<'_>,
+    partitions: &[Partition],
+    replace: &[State],
+) -> Result<(), Failure> {
+    let found = match patiently(|| check_before_work(job, partitions)) {
         Ok(found) => found,
         Err(error) if error.is_unconnected() => return Err(error.into()),
         Err(error) => {
@@ -32,12 +38,12 @@ pub(super) fn tell_before_work(open: &OpenJob, replace: &[State]) -> Result<(), 
             return Ok(());
         }
     };
-    refuse_other_definition(open, &found)?;
-    warn_of_other_definitions(open, &found);
+    refuse_other_definition(job.config, &found)?;
+    warn_of_other_definitions(job.config, &found);
     if !found.others.is_empty() {
         logging::info(&at_work(&found.others));
     }
-    let is_shared = open.share.is_some() || !found.others.is_empty();
+    let is_shared = job.config.run.shard.is_some() || !found.others.is_empty();
     // One runner alone says it of each partition.
     let is_told = is_shared && !replace.contains(&State::DefinitionChanged);
     if let Some(stored) = found.stored_otherwise.filter(|_| is_told) {
@@ -50,7 +56,7 @@ pub(super) fn tell_before_work(open: &OpenJob, replace: &[State]) -> Result<(), 
 }
 
 /// Two definitions would take turns at the same partitions.
-fn refuse_other_definition(open: &OpenJob, found: &BeforeWork) -> Result<(), Failure> {
+fn refuse_other_definition(config: &JobConfig, found: &BeforeWork) -> Result<(), Failure> {
     let held = |runner: &'_ &StoreRunner| !runner.held.is_empty();
     let mut others = found.other_definitions.iter().filter(held);
     let Some(other) = others.next() else { return Ok(()) };
@@ -63,13 +69,13 @@ fn refuse_other_definition(open: &OpenJob, found: &BeforeWork) -> Result<(), Fai
         "{} is writing {partition}{more} with other settings ({}; yours: {}). Use its configuration, wait until it ends, or {NAMES_OF_ITS_OWN}",
         runner(other),
         other.name.definition.as_deref().unwrap_or("unknown"),
-        own_definition(open)
+        own_definition(config)
     )))
 }
 
 /// Warns of runners with other settings that have nothing at the moment: whether they are at work on this job's partitions is not known.
-fn warn_of_other_definitions(open: &OpenJob, found: &BeforeWork) {
-    let own = own_definition(open);
+fn warn_of_other_definitions(config: &JobConfig, found: &BeforeWork) {
+    let own = own_definition(config);
     for other in &found.other_definitions {
         logging::warn(&other_settings(other, &own));
     }
@@ -107,9 +113,9 @@ fn stored_difference(difference: &str) -> String {
 }
 
 /// The beginning of the hash of what this job computes, as in the names of runners.
-fn own_definition(open: &OpenJob) -> String {
+fn own_definition(config: &JobConfig) -> String {
     // What is made of strings and numbers can be written.
-    let definition = serde_json::to_value(Definition::from_config(&open.config)).unwrap_or_default();
+    let definition = serde_json::to_value(Definition::from_config(config)).unwrap_or_default();
     RunnerName::of_this_process(&definition_hash(&definition), None).definition.unwrap_or_default()
 }
 

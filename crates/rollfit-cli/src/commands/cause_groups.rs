@@ -1,21 +1,32 @@
 //! [`CauseGroup`]: partitions that are in one state for one cause, told in one line.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
 
+use rollfit_job::lock::lock;
 use rollfit_job::partition::Partition;
 use rollfit_job::state::State;
+use rollfit_job::verify::is_of_other_definition;
 
 use crate::format::plural;
 
 /// The most groups that are told.
-const GROUPS_MAX: usize = 20;
+pub(super) const GROUPS_MAX: usize = 20;
 
 /// A partition, its state or verdict, and why it is in it.
 #[derive(Clone, Copy)]
-pub(super) struct PartitionCause<'a> {
-    pub(super) partition: &'a Partition,
-    pub(super) state: &'a str,
-    pub(super) cause: &'a str,
+pub(crate) struct PartitionCause<'a> {
+    pub(crate) partition: &'a Partition,
+    pub(crate) state: &'a str,
+    pub(crate) cause: &'a str,
+}
+
+impl PartitionCause<'_> {
+    /// Whether it's the first of its group that this process asks about.
+    pub(crate) fn is_first_of_group(self) -> bool {
+        static SEEN: Mutex<BTreeSet<(String, String)>> = Mutex::new(BTreeSet::new());
+        lock(&SEEN).insert((self.state.to_owned(), shape(self)))
+    }
 }
 
 /// Partitions in one state whose causes are the same but for names and numbers of their own.
@@ -24,7 +35,8 @@ pub(super) struct CauseGroup<'a> {
     pub(super) at: usize,
     first: PartitionCause<'a>,
     last: &'a Partition,
-    count: usize,
+    /// How many partitions.
+    pub(super) count: usize,
     /// Whether all causes are equal, letter by letter.
     is_one_cause: bool,
 }
@@ -79,16 +91,20 @@ impl<'a> CauseGroup<'a> {
 
 /// A line for each of the first groups, and how many more there are; `cause` says that of the partition at a position.
 pub(super) fn lines(groups: &[CauseGroup<'_>], note: &str, cause: impl Fn(usize) -> String) -> Vec<String> {
-    let more = groups.len().saturating_sub(GROUPS_MAX);
     let shown = groups.iter().take(GROUPS_MAX).map(|group| group.line(&cause(group.at), note));
-    let rest = || format!("  ... and {}; --json has every partition", plural(more, "more cause"));
-    shown.chain((more > 0).then(rest)).collect()
+    shown.chain(rest_line(groups)).collect()
+}
+
+/// How many groups are not told, if any.
+pub(super) fn rest_line(groups: &[CauseGroup<'_>]) -> Option<String> {
+    let more = groups.len().saturating_sub(GROUPS_MAX);
+    (more > 0).then(|| format!("  ... and {}; --json has every partition", plural(more, "more cause")))
 }
 
 /// What causes of one kind have in common: those of one state without the partition's own key and numbers. What became of a definition is
 /// told exactly.
 fn shape(PartitionCause { partition, state, cause }: PartitionCause<'_>) -> String {
-    if state == State::DefinitionChanged.name() {
+    if state == State::DefinitionChanged.name() || is_of_other_definition(cause) {
         return cause.to_owned();
     }
     let mut shape = String::with_capacity(cause.len());

@@ -28,8 +28,9 @@ pub(super) fn log<T>(
     allow_skipped: AllowSkipped,
     remark: impl FnOnce(&T) -> Remark,
 ) {
+    let leaves = logging::leaves_ends_to_summary();
     let serious = |text: String| Remark { is_serious: true, text };
-    let skipped = |text: String| Remark { is_serious: !allow_skipped.allow_skipped, text };
+    let skipped = |text: String| Remark { is_serious: !(allow_skipped.allow_skipped || leaves), text };
     let Remark { is_serious, text } = match outcome {
         CheckOutcome::Checked(found) => remark(found),
         CheckOutcome::Absent => skipped(NO_FEATURES.to_owned()),
@@ -38,7 +39,10 @@ pub(super) fn log<T>(
         CheckOutcome::Failed(error) => serious(error_chain(error)),
         CheckOutcome::Skipped => return,
     };
-    logging::about(partition, command, is_serious, &text);
+    let cause = PartitionCause { partition, state: command, cause: &text };
+    if !(is_serious && leaves) || cause.is_first_of_group() {
+        logging::about(partition, command, is_serious, &text);
+    }
 }
 
 /// Returns the word for how a check ended, and why where nothing could be checked; `word` says it of what was checked.
@@ -61,31 +65,62 @@ pub(super) struct VerdictCauses<'a> {
     pub(super) partition: &'a Partition,
     pub(super) verdict: &'a str,
     pub(super) causes: &'a [String],
+    /// What explains all of them; none where nothing is known to.
+    pub(super) reason: Option<String>,
 }
 
-/// Prints a line for each cause that partitions have alone, and of those with several causes the first `most`, a line each, and how
-/// many more there are.
-pub(super) fn print_causes(checked: &[VerdictCauses<'_>], most: usize) -> io::Result<()> {
-    let told: Vec<PartitionCause<'_>> = checked
-        .iter()
-        .filter_map(|VerdictCauses { partition, verdict, causes }| match causes {
-            [cause] => Some(PartitionCause { partition, state: verdict, cause }),
-            _ => None,
-        })
-        .collect();
-    let groups = CauseGroup::from_partitions(told.iter().copied());
-    let lines = cause_groups::lines(&groups, "", |at| told[at].cause.to_owned());
-    lines.iter().try_for_each(|line| output::line(line))?;
-    for VerdictCauses { partition, verdict, causes } in checked.iter().filter(|one| one.causes.len() > 1) {
-        let more = causes.len().saturating_sub(most);
+impl VerdictCauses<'_> {
+    /// What partitions have in common that are told together.
+    fn common(&self) -> String {
+        let subject = |cause: &String| cause.split(" at ").next().unwrap_or_default().to_owned();
+        match (&self.reason, self.causes) {
+            (Some(reason), _) => reason.clone(),
+            (None, [only]) => only.clone(),
+            (None, several) => several.iter().map(subject).collect::<Vec<_>>().join("; "),
+        }
+    }
+
+    /// Prints the first `most` of its causes, a line each, and how many more there are.
+    fn print(&self, most: usize) -> io::Result<()> {
+        let Self { partition, verdict, causes, .. } = self;
         for cause in causes.iter().take(most) {
             output::line(&format!("  {partition}: {verdict}: {cause}"))?;
         }
-        if more > 0 {
-            output::line(&format!("  {partition}: {}", format::plural(more, "more difference")))?;
+        match causes.len().saturating_sub(most) {
+            0 => Ok(()),
+            more => output::line(&format!("  {partition}: {}", format::plural(more, "more difference"))),
         }
     }
-    Ok(())
+}
+
+/// Prints a line for the partitions of each cause; of those with several causes or a reason, the first partition's, of which `most` have a
+/// line each.
+pub(super) fn print_causes(checked: &[VerdictCauses<'_>], most: usize) -> io::Result<()> {
+    let checked: Vec<&VerdictCauses<'_>> =
+        checked.iter().filter(|one| !one.causes.is_empty() || one.reason.is_some()).collect();
+    let common: Vec<String> = checked.iter().map(|one| one.common()).collect();
+    let told = checked.iter().zip(&common).map(|(one, cause)| PartitionCause {
+        partition: one.partition,
+        state: one.verdict,
+        cause,
+    });
+    let groups = CauseGroup::from_partitions(told);
+    for group in groups.iter().take(cause_groups::GROUPS_MAX) {
+        let first = checked[group.at];
+        let cause = match (&first.reason, first.causes) {
+            (Some(reason), _) => reason.clone(),
+            (None, [only]) => only.clone(),
+            (None, several) => format!("{} each", format::plural(several.len(), "difference")),
+        };
+        let is_short = first.reason.is_none() && first.causes.len() == 1;
+        if group.count > 1 || is_short || first.reason.is_some() {
+            output::line(&group.line(&cause, ""))?;
+        }
+        if !is_short {
+            first.print(most)?;
+        }
+    }
+    cause_groups::rest_line(&groups).iter().try_for_each(|line| output::line(line))
 }
 
 /// The end of a line of counts: how many partitions are empty, if any.

@@ -3,17 +3,15 @@
 //! Invariants: all partitions are looked at before the first is removed, and what rollfit did not write is removed by nobody here. What was
 //! removed is said, also where a later partition fails.
 
-use std::io::{BufRead, IsTerminal, Read, Write as _};
-
 use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::few::few;
-use rollfit_job::foreign;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::PeriodUnit;
 use rollfit_job::selection::{Selected, Selection};
 use rollfit_job::store::{Claim, Found, Purpose, Sink, StoreError, Write};
 use rollfit_job::workers::for_each;
 
+use super::question;
 use crate::args::{DropArguments, GlobalArguments};
 use crate::exit::{Exit, Failure};
 use crate::{format, logging, open, output, stores};
@@ -23,7 +21,7 @@ const NAMED_MAX: usize = 20;
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result<Exit, Failure> {
     let selection = arguments.months.selection(&arguments.partitions)?;
-    let config = open::config(&arguments.config)?;
+    let config = open::config(&arguments.job)?;
     let purpose = if arguments.dry_run { Purpose::Read } else { Purpose::Write };
     selection.check_unit(config.by).map_err(|error| Failure::usage(error.to_string()))?;
     let store = stores::open_sink(&config, purpose)?;
@@ -114,26 +112,15 @@ fn check_all(store: &dyn Sink, partitions: &[Partition], workers: usize) -> Resu
 
 /// Asks on a terminal. Elsewhere only what is named partition by partition is dropped without a question.
 fn confirm(loss: &str, (is_named, by): (bool, PeriodUnit), place: &str) -> Result<(), Failure> {
-    let has_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    match has_terminal {
+    match question::can_be_asked() {
         false if is_named => Ok(()),
         false => Err(Failure::usage(format!(
             "add --yes to drop more than partitions named as {}; this is {loss}",
             if by.is_month() { "KEY:YYYY-MM".to_owned() } else { format!("KEY:{}", by.example()) }
         ))),
-        true if is_agreed(loss, place)? => Ok(()),
+        true if question::is_agreed(&format!("Drop {loss}, at {place}?"))? => Ok(()),
         true => Err(Failure::failed("nothing was dropped")),
     }
-}
-
-/// The answer of whoever is at the terminal; none is a no.
-fn is_agreed(loss: &str, place: &str) -> std::io::Result<bool> {
-    const ANSWER_BYTES_MAX: u64 = 100;
-    let question = format!("Drop {loss}, at {place}? [y/N] ");
-    std::io::stderr().write_all(foreign::printable(&question, usize::MAX).as_bytes())?;
-    let mut answer = String::new();
-    std::io::stdin().lock().take(ANSWER_BYTES_MAX).read_line(&mut answer)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 
 /// Drops one partition after the other, and adds each to `dropped` when it is gone.
@@ -209,7 +196,9 @@ fn check(found: Result<Found, StoreError>, partition: &Partition) -> Result<u64,
     match found {
         Found::Ours(receipt) => Ok(receipt.stored.rows),
         Found::Nothing => Err(Failure::failed(format!("{partition} has no features to drop"))),
-        Found::Newer(what) => Err(Failure::failed(format!("{partition} was not dropped: {what}"))),
+        Found::Newer(what) | Found::Blocked(what) => {
+            Err(Failure::failed(format!("{partition} was not dropped: {what}")))
+        }
         Found::Foreign(what) => Err(Failure::failed(format!(
             "{partition} was not dropped: {what}; remove it by hand if you want to"
         ))),

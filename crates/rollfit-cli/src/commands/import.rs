@@ -140,6 +140,7 @@ fn announce(inputs: &InputFiles) {
 fn read_options(arguments: &ImportArguments) -> ReadOptions {
     let mut options = ReadOptions::new(arguments.format);
     options.key.clone_from(&arguments.key);
+    options.key_from_name = arguments.key_from_name;
     options.key_column.clone_from(&arguments.key_column);
     options.columns.others = match arguments.columns.as_slice() {
         [] => OtherColumns::None,

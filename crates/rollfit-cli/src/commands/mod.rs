@@ -2,12 +2,13 @@
 
 mod adopt;
 pub(crate) mod analyze;
-mod before_work;
-mod cause_groups;
+pub(crate) mod before_work;
+pub(crate) mod cause_groups;
 pub(crate) mod check;
 mod checks;
 mod compare;
 mod completions;
+mod continued;
 mod demo;
 mod doctor;
 mod drop;
@@ -18,7 +19,9 @@ mod init;
 mod man;
 mod metrics;
 mod new_definition;
+mod next_step;
 mod plan;
+mod question;
 mod remaining;
 pub(crate) mod run;
 mod runs;
@@ -28,6 +31,7 @@ mod switch;
 mod undone;
 mod unfilled;
 mod verify;
+mod ways_out;
 
 use crate::args::{Arguments, Command};
 use crate::exit::{Exit, Failure};
@@ -51,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Command::Compare(compare) => compare::run(global, compare),
         Command::Adopt(adopt) => adopt::run(global, adopt),
         Command::Drop(drop) => drop::run(global, drop),
+        Command::Switch(switch) => switch::run(global, switch),
         Command::Metrics(metrics) => metrics::run(global, metrics),
         Command::Completions(completions) => completions::run(completions),
         Command::Man(man) => man::run(man),

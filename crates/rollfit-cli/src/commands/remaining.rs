@@ -1,10 +1,12 @@
 //! [`Remaining`]: what an interrupted run has not rewritten that was to rewrite everything. The same command would begin anew, and
-//! nothing in the store tells what it had done: this says it as selectors.
+//! nothing in the store tells what it had done: this says it as selectors, in the record of the run and, where they are few, in a command.
 
 use std::collections::HashSet;
 
 use rollfit_job::partition::Partition;
 use rollfit_job::run::{Outcome, RunReport};
+
+use crate::format::plural;
 
 /// The most selectors that a command to copy has.
 const SELECTORS_MAX: usize = 20;
@@ -12,7 +14,12 @@ const SELECTORS_MAX: usize = 20;
 /// The partitions that were not rewritten, in the order of the plan.
 #[derive(Default, serde::Serialize)]
 #[serde(transparent)]
-pub(super) struct Remaining(Vec<Partition>);
+pub(super) struct Remaining {
+    partitions: Vec<Partition>,
+    /// The run whose record lists them; none where there is no record.
+    #[serde(skip)]
+    run: Option<String>,
+}
 
 impl Remaining {
     /// Those of a run's own partitions that it has not ended; none where it was not interrupted.
@@ -22,25 +29,37 @@ impl Remaining {
         }
         let ended = report.outcomes.iter().filter(|(_, outcome)| !matches!(outcome, Outcome::Abandoned));
         let ended: HashSet<&Partition> = ended.map(|(partition, _)| partition).collect();
-        Self(partitions.iter().filter(|partition| !ended.contains(partition)).cloned().collect())
+        let left = partitions.iter().filter(|partition| !ended.contains(partition)).cloned();
+        Self { partitions: left.collect(), run: None }
+    }
+
+    /// The same, which the record of `run` lists; none where it has no record.
+    pub(super) fn recorded_by(self, run: Option<&str>) -> Self {
+        Self { run: run.map(str::to_owned), ..self }
+    }
+
+    /// As selectors.
+    pub(super) fn selectors(&self) -> Vec<String> {
+        selectors(&self.partitions)
     }
 
     /// How to continue; none where nothing is left.
     pub(super) fn sentence(&self) -> Option<String> {
-        if self.0.is_empty() {
+        if self.partitions.is_empty() {
             return None;
         }
-        let selectors = selectors(&self.0);
-        let narrowed = match selectors.len() {
-            0..=SELECTORS_MAX => format!("--only {}", selectors.join(",")),
-            _ => {
-                let count = self.0.len();
-                format!("--only for each of the {count} partitions that --json lists as `remaining`")
-            }
-        };
-        Some(format!(
-            "Interrupted. With --force the same command begins anew; to rewrite only what is left, run it with {narrowed} in place of any other"
-        ))
+        let selectors = self.selectors();
+        Some(match &self.run {
+            Some(run) if selectors.len() > SELECTORS_MAX => format!(
+                "Interrupted. With --force the same command begins anew; to rewrite only the {} that are left, add --continue {run} to it",
+                plural(self.partitions.len(), "partition")
+            ),
+            _ => format!(
+                "Interrupted. With --force the same command begins anew; to rewrite only what is left, run it with --only {} in place \
+                 of any other",
+                selectors.join(",")
+            ),
+        })
     }
 }
 
@@ -81,12 +100,17 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_nobody_copies_is_for_programs() {
-        let left: Vec<Partition> = (0..100).map(|key| partition(&format!("key{key}"), "2017-01")).collect();
-        let sentence = Remaining(left).sentence().unwrap();
+    fn a_long_list_is_in_the_record_and_in_the_command_where_there_is_none() {
+        let partitions = (0..100).map(|key| partition(&format!("key{key}"), "2017-01")).collect();
+        let left = Remaining { partitions, run: None }.recorded_by(Some("20261129T100000Z-7"));
+        let sentence = left.sentence().unwrap();
         assert!(
-            sentence.contains("each of the 100 partitions that --json lists as `remaining`"),
+            sentence
+                .ends_with("only the 100 partitions that are left, add --continue 20261129T100000Z-7 to it"),
             "{sentence}"
         );
+        let sentence = left.recorded_by(None).sentence().unwrap();
+        assert!(sentence.contains("--only key0:2017-01,key1:2017-01,"), "{sentence}");
+        assert!(sentence.contains(",key99:2017-01 in place"), "{sentence}");
     }
 }

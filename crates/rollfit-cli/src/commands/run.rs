@@ -19,12 +19,15 @@ use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
 use super::before_work::{other_configuration, tell_before_work};
+use super::continued::Continued;
 use super::follow;
 use super::help_summary::HelpSummary;
 use super::new_definition::NewDefinition;
+use super::next_step;
 use super::remaining::Remaining;
 use super::undone::UndonePartition;
 use super::unfilled;
+use super::ways_out::ways_out;
 use crate::args::{GlobalArguments, RunArguments};
 use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
@@ -66,10 +69,20 @@ pub(super) fn run_partitions(
     arguments: &RunArguments,
     given: Option<&GivenShard>,
 ) -> Result<Summary, Failure> {
-    let open = OpenJob::new(&arguments.select, given)?;
+    let open = open(arguments, given)?;
     let (summary, reporters) = run_open(global, arguments, &open, &StopSignal::default())?;
     reporters.finish(summary.interrupted);
+    next_step::tell(arguments, &open, &summary);
     Ok(summary)
+}
+
+/// Opens the job, or of it what an interrupted run has left.
+fn open(arguments: &RunArguments, given: Option<&GivenShard>) -> Result<OpenJob, Failure> {
+    let Some(run) = &arguments.continues else { return OpenJob::new(&arguments.select, given) };
+    let continued = Continued::find(run, &arguments.select)?;
+    let mut open = OpenJob::new(&continued.select(&arguments.select), given)?;
+    continued.narrow(&mut open)?;
+    Ok(open)
 }
 
 /// Runs a job that is open for the program around this library, which handles signals itself. Returns the record too.
@@ -80,7 +93,7 @@ pub(crate) fn run_embedded(
     start: impl FnOnce() -> Result<RunReporters, Failure>,
 ) -> Result<(Summary, Option<PathBuf>), Failure> {
     check_space(open)?;
-    tell_before_work(open, &arguments.replace)?;
+    tell_before_work(&open.job(), &open.partitions, &arguments.replace)?;
     let (summary, reporters) = run_reported(arguments, open, stop, start)?;
     let record = reporters.finish(summary.interrupted);
     summary.refuse_other_configuration()?;
@@ -95,7 +108,7 @@ pub(super) fn run_open(
     stop: &StopSignal,
 ) -> Result<(Summary, TakenOver), Failure> {
     check_space(open)?;
-    tell_before_work(open, &arguments.replace)?;
+    tell_before_work(&open.job(), &open.partitions, &arguments.replace)?;
     signals::handle_signals(stop, arguments.stop_within.map(Duration::from_secs))?;
     run_reported(arguments, open, stop, || {
         RunReporters::start(global, arguments, header(open, arguments, logging::run_id()))
@@ -115,7 +128,11 @@ fn run_reported(
     logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
     let reporters = start()?;
     let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
+    let remaining =
+        if arguments.force { Remaining::new(open.own_partitions(), &report) } else { Remaining::default() };
+    reporters.add_remaining(&remaining.selectors());
     let (took, reporters) = reporters.finish(&report);
+    let remaining = remaining.recorded_by(reporters.run().as_deref());
     let written = written_keys(&open.partitions, &report)
         .filter(|usable| open.selection.selects_whole_key(&usable.partition.key));
     let unfilled_windows = unfilled_windows(&open.config, written);
@@ -125,8 +142,6 @@ fn run_reported(
     if open.share.is_none() && open.selection.is_all() && summary.is_all_empty() {
         logging::warn(&all_empty(&open.config));
     }
-    let remaining =
-        if arguments.force { Remaining::new(&open.own_partitions(), &report) } else { Remaining::default() };
     let summary = Summary { unfilled_windows, new_definition, remaining, ..summary };
     Ok((summary, reporters))
 }
@@ -174,7 +189,7 @@ fn written_keys<'a>(
 /// Refuses a run that would fill the disk, before it writes a byte.
 fn check_space(open: &OpenJob) -> Result<(), Failure> {
     let Some(free) = open.sink.free_bytes() else { return Ok(()) };
-    let needed = estimate_missing_bytes(&open.job(), &open.own_partitions());
+    let needed = estimate_missing_bytes(&open.job(), open.own_partitions());
     if needed <= free {
         return Ok(());
     }
@@ -348,6 +363,11 @@ impl Summary {
         self.skipped.iter().any(|problem| problem.partition.to_string() == partition)
     }
 
+    /// Whether it skipped partitions in this state.
+    pub(super) fn has_skipped_in(&self, state: State) -> bool {
+        self.skipped.iter().any(|problem| problem.state == state.name())
+    }
+
     /// The partitions that were not done.
     pub(super) fn not_done(&self) -> Vec<Partition> {
         self.failed.iter().chain(&self.skipped).map(|problem| problem.partition.clone()).collect()
@@ -391,7 +411,7 @@ impl Summary {
             lines.extend(UndonePartition::lines(&problems.iter().collect::<Vec<_>>(), "", &cause));
         }
         lines.extend(self.other_shards.iter().flat_map(|others| others.lines(&cause)));
-        lines.extend(self.ways_out());
+        lines.extend(ways_out(&self.skipped, self.new_definition.as_ref()));
         lines.extend(self.interrupted.then(|| self.how_to_continue()));
         lines
     }
@@ -432,34 +452,13 @@ impl Summary {
         format!("{attempts} {hit} retried")
     }
 
-    /// What to do about the skipped partitions.
-    fn ways_out(&self) -> Vec<String> {
-        let is = |problem: &UndonePartition, state: State| problem.state == state.name();
-        let is_replaceable =
-            |problem: &UndonePartition| !is(problem, State::Blocked) && !is(problem, State::Newer);
-        let mut lines = Vec::new();
-        if self.skipped.iter().any(is_replaceable) {
-            lines.push("Skipped partitions are rewritten only with --replace STATE.".to_owned());
-        }
-        lines.extend(self.new_definition.as_ref().map(NewDefinition::sentence));
-        if self.skipped.iter().any(|problem| is(problem, State::Blocked)) {
-            lines.push(
-                "A blocked partition is written when what blocks it is gone; --replace does not help."
-                    .to_owned(),
-            );
-        }
-        if self.skipped.iter().any(|problem| is(problem, State::Newer)) {
-            lines.push(
-                "A newer partition is for the version of rollfit that wrote it; --replace does not help."
-                    .to_owned(),
-            );
-        }
-        lines
-    }
-
     fn written_lines(&self) -> [String; 2] {
         let memory = self.peak_memory_bytes.map_or("unknown".to_owned(), format::bytes);
-        let NoValue { warmup, input, undefined, column } = self.no_value;
+        let NoValue { warmup, input, undefined, column, included } = self.no_value;
+        let included = match included {
+            0 => String::new(),
+            count => format!(", {} included", format::count(count)),
+        };
         [
             format!(
                 "{} rows, {} in {:.1} s on {}: {} rows/s, {}/s, {memory} of memory at most",
@@ -471,7 +470,7 @@ impl Summary {
                 format::bytes((self.bytes as f64 / self.seconds.max(1e-9)) as u64)
             ),
             format!(
-                "features without a value: {} warm-up, {} input, {} undefined, {} column; {} rows lost in the join",
+                "features without a value: {} warm-up, {} input, {} undefined, {} column{included}; {} rows lost in the join",
                 format::count(warmup),
                 format::count(input),
                 format::count(undefined),

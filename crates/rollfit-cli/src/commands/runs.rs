@@ -1,12 +1,14 @@
-//! `rollfit runs`: the runs that left a record, the newest first. One whose record is damaged is listed as such; what is no record of a
-//! run isn't.
+//! `rollfit runs`: the runs that left a record, the newest first. One whose record is damaged is listed as such, by the name of its file;
+//! a file that has neither the name nor the beginning of a record isn't.
 
 use std::path::PathBuf;
+
+use rollfit_job::foreign;
 
 use super::status::run::{RunState, RunStatus};
 use crate::args::{GlobalArguments, RunsArguments};
 use crate::exit::{Exit, Failure};
-use crate::state_dir::{self, StateDir};
+use crate::state_dir::{self, RunFile, StateDir};
 use crate::{format, output};
 
 /// The most runs that are listed unless all are asked for.
@@ -24,8 +26,8 @@ struct RunsDocument {
 #[derive(serde::Serialize)]
 struct RunLine {
     run: String,
-    /// RFC 3339.
-    started: String,
+    /// RFC 3339; as `config` none where the beginning of the record is damaged.
+    started: Option<String>,
     /// `running`, `following`, `finished`, `interrupted`, `killed`, or `damaged`.
     state: &'static str,
     /// How long it took, or has taken; as all that follows none of a damaged record.
@@ -34,7 +36,7 @@ struct RunLine {
     failed: Option<u64>,
     /// Rows of features written or added.
     rows: Option<u64>,
-    config: String,
+    config: Option<String>,
     record: PathBuf,
 }
 
@@ -53,19 +55,26 @@ pub(super) fn run(global: &GlobalArguments, arguments: &RunsArguments) -> Result
 }
 
 /// The run of a record; none where it is gone by now.
-fn line(record: PathBuf) -> Option<RunLine> {
+fn line(RunFile { run, path: record, .. }: RunFile) -> Option<RunLine> {
     // Checked first: a run that has ended has written all of its record.
     let is_running = state_dir::is_running(&record);
-    let header = state_dir::header(&record)?;
+    let header = state_dir::header(&record);
+    if header.is_none() && !record.exists() {
+        return None;
+    }
+    let (run, started, config) = match header {
+        Some(header) => (header.run, Some(header.started), Some(header.config)),
+        None => (foreign::name(&run).into_owned(), None, None),
+    };
     let line = RunLine {
-        run: header.run,
-        started: header.started,
+        run,
+        started,
         state: "damaged",
         took_s: None,
         written: None,
         failed: None,
         rows: None,
-        config: header.config,
+        config,
         record: record.clone(),
     };
     let Ok(whole) = state_dir::read(&record) else { return Some(line) };
@@ -110,7 +119,7 @@ impl RunLine {
 
     /// `3.1 h ago`; none where its start is no instant, or is still to come.
     fn ago(&self) -> Option<String> {
-        let started: jiff::Timestamp = self.started.parse().ok()?;
+        let started: jiff::Timestamp = self.started.as_ref()?.parse().ok()?;
         let seconds = jiff::Timestamp::now().duration_since(started).as_secs_f64();
         (seconds >= 0.0).then(|| format!("{} ago", format::age(seconds)))
     }

@@ -7,7 +7,6 @@ use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::Purpose;
 
-use super::switch;
 use crate::args::{GlobalArguments, SchemaArguments};
 use crate::exit::{Exit, Failure};
 use crate::stores::{self, Stores};
@@ -19,16 +18,18 @@ struct SchemaDocument {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &SchemaArguments) -> Result<Exit, Failure> {
-    let config = open::config(&arguments.config)?;
+    if arguments.switch || arguments.back {
+        return Err(Failure::usage(
+            "the switch has a command of its own now: rollfit switch NEXT, where NEXT is the views_schema; --back is an option of it",
+        ));
+    }
+    let config = open::config(&arguments.job)?;
     let kind = stores::kind_of(&config.sink.store)?;
     if !kind.has_tables() {
         return Err(Failure::usage(format!(
             "{} stores need no schema; nothing to print, `rollfit run` makes the files",
             kind.name()
         )));
-    }
-    if arguments.switch {
-        return switch::run(global, arguments);
     }
     let stores = Stores::open(&config, Purpose::Read)?;
     let (source, sink) = (stores.source(), stores.sink());

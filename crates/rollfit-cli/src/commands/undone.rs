@@ -3,6 +3,7 @@
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
 use rollfit_job::run::Outcome;
+use rollfit_job::state::State;
 
 use super::cause_groups::{self, CauseGroup, PartitionCause};
 
@@ -15,6 +16,12 @@ pub(super) struct UndonePartition {
     /// The end of the cause that may be the same for many partitions.
     #[serde(skip)]
     pub(super) detail: Option<String>,
+    /// The states that --replace has to name for it to be written; none where that does not help.
+    #[serde(skip)]
+    pub(super) replaceable_as: Vec<State>,
+    /// Whether there are features, and the source has no rows any more.
+    #[serde(skip)]
+    pub(super) is_emptied: bool,
 }
 
 impl UndonePartition {
@@ -30,7 +37,10 @@ impl UndonePartition {
 
     /// Why a partition with this outcome was not done; none where it was, or was not begun.
     pub(super) fn new(partition: &Partition, outcome: &Outcome) -> Option<Self> {
-        let problem = |state, cause| Some(Self { partition: partition.clone(), state, cause, detail: None });
+        let problem = |state, cause| {
+            let (partition, detail, replaceable_as) = (partition.clone(), None, Vec::new());
+            Some(Self { partition, state, cause, detail, replaceable_as, is_emptied: false })
+        };
         match outcome {
             Outcome::Written { .. }
             | Outcome::AlreadyDone
@@ -39,7 +49,14 @@ impl UndonePartition {
             | Outcome::Waiting
             | Outcome::Empty
             | Outcome::Abandoned => None,
-            Outcome::LeftAlone(assessment) => problem(assessment.state.name(), assessment.cause.clone()),
+            Outcome::LeftAlone(assessment) => {
+                let skipped = problem(assessment.state.name(), assessment.cause.clone());
+                skipped.map(|undone| Self {
+                    replaceable_as: assessment.replaceable_as(),
+                    is_emptied: assessment.is_without_rows && State::LEFT_ALONE.contains(&assessment.state),
+                    ..undone
+                })
+            }
             Outcome::Held(holder) => problem("held", format!("still in use by {holder}")),
             Outcome::Failed(error) => {
                 let detail = error.detail().map(str::to_owned);

@@ -161,6 +161,7 @@ impl VerifyDocument {
             partition: &line.partition,
             verdict: line.verdict,
             causes: line.cause.as_slice(),
+            reason: None,
         });
         Ok(checks::print_causes(&causes.collect::<Vec<_>>(), 1)?)
     }

@@ -29,6 +29,11 @@ use std::sync::Arc;
 
 use rollfit_job::watch::Machine;
 
+/// The name of this machine, as the system has it.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// The machine that this process is on.
 #[cfg(target_os = "linux")]
 pub(crate) fn here() -> Arc<dyn Machine> {

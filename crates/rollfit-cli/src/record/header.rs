@@ -10,8 +10,12 @@ use rollfit_job::receipt::Definition;
 use rollfit_job::record::{Header, format_by};
 
 use crate::args::{RunArguments, SelectArguments};
+use crate::machine::host_name;
 use crate::open::OpenJob;
 use crate::paths;
+
+/// The option that names a job.
+const NAME: &str = "--name";
 
 /// The header of the run of this name, which starts now.
 pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Header {
@@ -24,7 +28,7 @@ pub(crate) fn header(open: &OpenJob, arguments: &RunArguments, run: &str) -> Hea
         run: run.to_owned(),
         follows: None,
         started: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string(),
-        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        host: host_name(),
         pid: std::process::id(),
         config: paths::full_name(&open.config_path).display().to_string(),
         options: Some(options(open, arguments)),
@@ -52,11 +56,13 @@ fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
     let with_value = |name: &str, value: String| [name.to_owned(), value];
     let file = |path: &Path| paths::full(path).display().to_string();
     let mut options = arguments.select.selection.typed();
+    options.extend(job_name(open, arguments).into_iter().flat_map(|name| with_value(NAME, name)));
     // Also where an array job gave it: who types the command has none.
     let shard = open.config.run.shard.or(arguments.select.shard).map(|shard| shard.to_string());
     options.extend(shard.into_iter().flat_map(|shard| with_value("--shard", shard)));
     options.extend(arguments.replace.iter().flat_map(|state| with_value("--replace", state.to_string())));
     options.extend(arguments.force.then(|| "--force".to_owned()));
+    options.extend(arguments.continues.iter().flat_map(|run| with_value("--continue", run.clone())));
     options.extend(arguments.allow_skipped.allow_skipped.then(|| "--allow-skipped".to_owned()));
     options.extend((arguments.no_help && open.share.is_some()).then(|| "--no-help".to_owned()));
     options.extend(arguments.follow.then(|| "--follow".to_owned()));
@@ -69,6 +75,21 @@ fn options(open: &OpenJob, arguments: &RunArguments) -> Vec<String> {
         options.extend(value.into_iter().flat_map(|value| with_value(name, value)));
     }
     options
+}
+
+/// The name that the job has beyond its configuration: typed, or from the environment.
+fn job_name(open: &OpenJob, arguments: &RunArguments) -> Option<String> {
+    let origins = &open.config.origins;
+    let is_variable = |section| matches!(origins.of_key_in(section, "name"), Origin::Variable(_));
+    let is_given = arguments.select.job.name.is_some() || ["store", "sink"].into_iter().any(is_variable);
+    open.config.sink.name.clone().filter(|_| is_given)
+}
+
+/// The name that a run's job had beyond its configuration.
+pub(crate) fn given_name(header: &Header) -> Option<&str> {
+    let options = header.options.as_deref()?;
+    let at = options.iter().position(|option| option == NAME)?;
+    options.get(at + 1).map(String::as_str)
 }
 
 /// The cores of the server that features go to: as configured, or those of this machine where it works here.

@@ -45,6 +45,16 @@ fn a_missing_key_is_named() {
 }
 
 #[test]
+fn a_month_without_quotes_and_one_that_is_missing_are_told_with_what_to_write() {
+    for month in ["2017-01", "2017-01-01", "2017-01-31T00:00:00Z"] {
+        let wanted = format!("write the month in quotes: from = \"{}\"", &month[..7]);
+        refused("from = \"2017-01\"", &format!("from = {month}")).says(&[&wanted, "`from = ...`"]);
+    }
+    refused("from = \"2017-01\"", "").says(&["`from` is missing: write from = \"first\", or a month"]);
+    refused("to = \"2017-02\"", "").says(&["`to` is missing: write to = \"latest\", or a month"]);
+}
+
+#[test]
 fn text_that_is_not_toml_is_refused_with_its_line() {
     refused_text("this is not TOML\n").says(&["line 1"]);
     refused("w15 = 15", "w15 = fifteen").says(&["line 22", "`w15 = ...`"]);

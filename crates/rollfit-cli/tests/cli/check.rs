@@ -246,6 +246,48 @@ fn rows_that_came_in_before_the_last_one_are_missed_and_a_month_may_grow() {
 }
 
 #[test]
+fn months_whose_source_has_lost_rows_are_warned_of_as_a_run_skips_them() {
+    let rows = SourceRows::of_month("2017-01", 1000, 60);
+    let sandbox = Sandbox::new();
+    sandbox.drop_in("eurusd", "mine.parquet", &rows);
+    sandbox.configure(&["eurusd"], "2017-01", "2017-01");
+    sandbox.run(&["run"]).exits(0);
+    // As many as a run takes for a change.
+    sandbox.drop_in("eurusd", "mine.parquet", &rows.filtered(|row| row >= 10));
+    sandbox.run(&["check"]).exits(0);
+    sandbox.drop_in("eurusd", "mine.parquet", &rows.filtered(|row| row >= 11));
+    sandbox.run(&["run"]).exits(4);
+    let words = "WARNING coverage: the source has lost rows of eurusd 2017-01 (features of 1,000 rows, 989 are left); a run skips them";
+    sandbox.run(&["check"]).exits(1).says(&[words]);
+    assert_eq!(kinds(&sandbox.checks(&[]), "coverage"), ["source-shrunk 2017-01"]);
+    // One series is enough.
+    sandbox.drop_in("eurusd", "mine.parquet", &rows);
+    rows.filtered(|row| row >= 500).write(
+        &sandbox.path("fx/sources/bqx_eurusd/mine.parquet"),
+        "ts_utc",
+        "w15_bqx_return",
+    );
+    sandbox.run(&["check"]).exits(1).says(&["of eurusd 2017-01 (features of 1,000 rows, 500 are left)"]);
+}
+
+#[test]
+fn an_emptied_month_is_warned_of_however_old_and_a_smaller_one_where_all_are_counted() {
+    let sandbox = Sandbox::done(&["eurusd"], &["2016-12", "2017-01", "2017-02", "2017-03"]);
+    let file = |table: &str| sandbox.path(format!("fx/sources/{table}_eurusd/2017-01.parquet"));
+    let whole = ["m1", "bqx"].map(|table| fs::read(file(table)).unwrap());
+    ["m1", "bqx"].into_iter().for_each(|table| fs::remove_file(file(table)).unwrap());
+    sandbox.run(&["run"]).exits(4).says(&["shrunk"]);
+    sandbox.run(&["check"]).exits(1).says(&["lost rows of eurusd 2017-01 (", ", 0 are left)"]);
+    for (table, bytes) in ["m1", "bqx"].into_iter().zip(whole) {
+        fs::write(file(table), bytes).unwrap();
+    }
+    sandbox.run(&["check"]).exits(0);
+    SourceRows::of_month("2017-01", 100, 60).write(&file("m1"), "time", "rate_index");
+    sandbox.run(&["check"]).exits(0);
+    sandbox.run(&["check", "--counts"]).exits(1).says(&["lost rows of eurusd 2017-01 (", ", 100 are left)"]);
+}
+
+#[test]
 fn what_receipts_record_is_held_against_limits_and_earlier_months() {
     let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
     let set = |month: &str, part: &str, field: &str, value: Value| {
@@ -333,7 +375,7 @@ fn what_no_receipt_vouches_for_is_told_by_kind() {
     sandbox.run(&["check", only[0], only[1]]).exits(0);
     let dir = sandbox.part("eurusd", "2017-03");
     fs::copy(&dir, dir.with_file_name("copy.parquet")).unwrap();
-    assert_eq!(receipts(&only), ["void 2017-03"]);
+    assert_eq!(receipts(&only), ["blocked 2017-03"]);
     fs::remove_file(dir.with_file_name("copy.parquet")).unwrap();
     // One byte of the footer.
     let mut bytes = fs::read(&dir).unwrap();

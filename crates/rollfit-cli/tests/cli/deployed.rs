@@ -78,7 +78,8 @@ fn answer(command: &mut Command) -> Option<Answer> {
 fn yaml(name: &str) -> Option<Value> {
     let program =
         "import json, sys, yaml; json.dump(list(yaml.safe_load_all(open(sys.argv[1]))), sys.stdout)";
-    let answer = answer(Command::new("python3").args(["-c", program]).arg(root().join("deploy").join(name)))?;
+    let python = std::env::var("ROLLFIT_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let answer = answer(Command::new(python).args(["-c", program]).arg(root().join("deploy").join(name)))?;
     if answer.stderr.contains("No module named 'yaml'") {
         println!("skipped: Python has no yaml here");
         return None;

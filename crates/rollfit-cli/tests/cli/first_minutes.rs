@@ -99,6 +99,13 @@ fn paths_of_stores_start_from_the_home_directory_and_what_only_a_shell_knows_is_
     sandbox.write("elsewhere/rollfit.toml", text.replace("parquet:fx", "parquet:~/fx"));
     run_in(&sandbox, "elsewhere", &home, &["run"]).exits(0).says(&["1 written"]);
     assert!(sandbox.part("eurusd", "2017-01").exists());
+    for named in
+        [&["--config=~/elsewhere/rollfit.toml", "plan"][..], &["plan", "-c", "~/elsewhere/rollfit.toml"]]
+    {
+        run_in(&sandbox, "other", &home, named).exits(0).says(&["1 done"]);
+    }
+    let variables = [home[0], ("ROLLFIT_CONFIG", "~/elsewhere/rollfit.toml")];
+    run_in(&sandbox, "other", &variables, &["plan"]).exits(0);
     let before = fs::read_dir(sandbox.path("elsewhere")).unwrap().count();
     import("parquet:~joe/fx").exits(2).says(&["`~joe` is not replaced here", "./~joe"]);
     import("parquet:$HOME/fx").exits(2).says(&["`$HOME` is not replaced here", "~/"]);
@@ -156,6 +163,11 @@ fn bash_completes_commands_options_and_their_values() {
         ("rollfit plan --conf", "--config"),
         ("rollfit completions z", "zsh"),
         ("rollfit metrics --sql p", "postgres"),
+        ("rollfit run --replace d", "definition-changed"),
+        ("rollfit plan --replace foreign,sh", "foreign,shrunk"),
+        ("rollfit import --format hi", "histdata"),
+        ("rollfit run --color = al", "always"),
+        ("rollfit run --workers ro", "ro"),
     ] {
         let Some(found) = complete(typed) else {
             println!("skipped: there is no bash");
@@ -233,6 +245,13 @@ fn colours_are_for_terminals_unless_they_are_asked_for() {
 
     let force = [("CLICOLOR_FORCE", "1")];
     assert!(sandbox.run_with(&force, &["plan"]).stdout.contains(ESCAPE));
+    for command in ["plan", "--help"] {
+        let zero = sandbox.run_with(&[("CLICOLOR_FORCE", "0")], &[command]);
+        assert_eq!(has_colours(&zero), (false, false), "{zero}");
+    }
+    assert!(
+        sandbox.run_with(&[("CLICOLOR_FORCE", "0")], &["plan", "--color=always"]).stdout.contains(ESCAPE)
+    );
     assert!(!sandbox.run_with(&force, &["plan", "--color=never"]).stdout.contains(ESCAPE));
     assert!(!sandbox.run_with(&[force[0], ("NO_COLOR", "1")], &["plan"]).stdout.contains(ESCAPE));
     assert!(sandbox.run_with(&[("NO_COLOR", "1")], &["plan", "--color=always"]).stdout.contains(ESCAPE));
@@ -249,7 +268,8 @@ fn errors_and_help_follow_the_choice_too() {
     let error = sandbox.run(&["plan", "--color", "always"]).exits(2);
     assert!(error.stderr.starts_with("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m "), "{error}");
     assert!(sandbox.run(&["plan", "--help", "--color", "always"]).exits(0).stdout.contains(ESCAPE));
-    assert!(sandbox.run(&["--color=always", "rum"]).exits(2).stderr.contains(ESCAPE));
+    let slip = sandbox.run(&["--color=always", "rum"]).exits(2).stderr;
+    assert!(slip.contains(ESCAPE) && !slip.contains("\u{1b}[33m"), "yellow vanishes on white: {slip}");
     assert!(!sandbox.run(&["plan", "--help"]).exits(0).stdout.contains(ESCAPE));
     sandbox.run(&["plan", "--color", "green"]).exits(2).says(&["auto, always, never"]);
 }
@@ -263,6 +283,7 @@ fn a_slip_of_a_variable_is_refused_and_one_of_others_is_said() {
         ("ROLLFIT_RUN_BOUNDARY", "ROLLFIT_RUN__BOUNDARY"),
         ("ROLLFIT_STORE_URL", "ROLLFIT_STORE__URL"),
         ("ROLLFIT_CONFG", "ROLLFIT_CONFIG"),
+        ("ROLLFIT_WORKERS", "ROLLFIT_RUN__WORKERS"),
     ] {
         let refused = sandbox.run_with(&[(slip, "x")], &["plan"]).exits(2);
         refused.says(&[&format!("the environment has {slip}"), &format!("did you mean {meant}?")]);

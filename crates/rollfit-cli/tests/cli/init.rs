@@ -10,7 +10,7 @@ use arrow_array::{ArrayRef, Date32Array, Float64Array, Int64Array, TimestampMicr
 use serde_json::{Value, json};
 
 use crate::bars::{SourceRows, bars, csv, write_parquet};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Answer, ROLLFIT, Sandbox};
 
 /// A file of a table: its time, and its columns of numbers.
 fn table(sandbox: &Sandbox, dir: &str, time: (&str, ArrayRef), values: &[&str]) {
@@ -218,11 +218,118 @@ fn bar_files_in_the_working_directory_are_found_and_what_they_do_not_say_is_aske
     let command =
         "rollfit import --format csv --into parquet:./store --key gbpusd --timezone ZONE gbpusd.csv";
     let wrote = sandbox.run(&["init"]).exits(0).says(&["don't say their time zone"]);
-    assert!(wrote.stdout.contains(&format!("next: {command}\n")), "{wrote}");
+    assert!(
+        wrote.stdout.contains(&format!("next (with the time zone in the place of ZONE): {command}\n")),
+        "{wrote}"
+    );
     let text = fs::read_to_string(sandbox.path("rollfit.toml")).unwrap();
     assert!(text.contains(command), "{text}");
     sandbox.run(&command.replace("ZONE", "UTC").split(' ').skip(1).collect::<Vec<_>>()).exits(0);
     sandbox.run(&["plan"]).exits(0);
+}
+
+/// Types a command that was printed, in a shell.
+#[track_caller]
+fn types(sandbox: &Sandbox, command: &str) -> Answer {
+    let mut shell = sandbox.in_clean_environment("sh");
+    shell.args(["-c", &format!("set -e; rollfit() {{ '{ROLLFIT}' \"$@\"; }}; {command}")]);
+    Answer::from_command(shell)
+}
+
+/// The commands that `init` prints for `arguments`, each typed as it is: with `UTC` for the zone that only the user knows.
+#[track_caller]
+fn each_command_works(sandbox: &Sandbox, arguments: &[&str]) -> Value {
+    let found = sandbox.run(&[&["init", "--json"], arguments].concat()).exits(0).json();
+    for command in found["next"].as_array().unwrap() {
+        let command = command.as_str().unwrap();
+        assert!(command.len() < 160, "{command}");
+        types(sandbox, &command.replace("ZONE", "UTC")).exits(0);
+    }
+    types(sandbox, "rollfit run --quiet").exits(0);
+    found
+}
+
+#[test]
+fn files_that_are_called_like_their_keys_are_one_command_however_many_there_are() {
+    let keys = ["AUDUSD", "eurusd", "gbpusd", "nzdusd", "usdjpy"];
+    let import = |found: &Value| found["next"][0].as_str().unwrap().to_owned();
+    let sandbox = Sandbox::new();
+    for key in keys {
+        sandbox.write(format!("bars of mine/{key}.csv"), csv(&bars(key, "2017-01")));
+        sandbox.write(format!("here/{key}.csv"), csv(&bars(key, "2017-01")));
+    }
+    let found = each_command_works(&sandbox, &["bars of mine"]);
+    let command = "rollfit import --format csv --into parquet:./store --key-from-name 'bars of mine'";
+    assert_eq!(import(&found), command);
+    assert!(found["notes"][0].as_str().unwrap().contains("is its name: audusd, eurusd"), "{found}");
+    let plan = sandbox.run(&["plan", "--json"]).exits(0).json();
+    assert_eq!(plan["partitions"].as_array().unwrap().len(), keys.len());
+
+    fs::remove_file(sandbox.path("rollfit.toml")).unwrap();
+    fs::remove_dir_all(sandbox.path("store")).unwrap();
+    let files: Vec<String> = keys.iter().map(|key| format!("here/{key}.csv")).collect();
+    let found = each_command_works(&sandbox, &files.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(import(&found).ends_with("--key-from-name here/*.csv"), "{found}");
+    fs::remove_file(sandbox.path("rollfit.toml")).unwrap();
+    fs::remove_dir_all(sandbox.path("store")).unwrap();
+    let found = each_command_works(&sandbox, &["here/eurusd.csv", "here/gbpusd.csv"]);
+    assert!(import(&found).ends_with("--key-from-name here/eurusd.csv here/gbpusd.csv"), "{found}");
+
+    // Months of one key are no keys.
+    let sandbox = Sandbox::new();
+    sandbox.write("bars/2017-01.csv", csv(&bars("x", "2017-01")));
+    sandbox.write("bars/2017-02.csv", csv(&bars("x", "2017-02")));
+    let wrote = sandbox.run(&["init", "bars"]).exits(0);
+    assert!(wrote.stdout.contains("next (with the key in the place of <KEY>): rollfit import"), "{wrote}");
+    let command = "rollfit import --format csv --into parquet:./store --key '<KEY>' bars";
+    assert!(wrote.stdout.contains(command), "{wrote}");
+    types(&sandbox, &command.replace("'<KEY>'", "eurusd")).exits(0);
+    sandbox.run(&["run", "--quiet"]).exits(0);
+}
+
+#[test]
+fn files_say_what_their_rows_are_like_and_an_import_that_would_stop_is_not_proposed() {
+    // Daily bars, without a zone, of keys that a column tells.
+    let sandbox = Sandbox::new();
+    let day =
+        |day: usize| jiff::civil::date(2017, 1, 2).checked_add(jiff::Span::new().days(day as i64)).unwrap();
+    let rows =
+        (0..250).flat_map(|at| ["AAPL", "MSFT"].map(|key| format!("{},{key},{}\n", day(at), 100 + at % 7)));
+    sandbox.write("all.csv", "date,symbol,close\n".to_owned() + &rows.collect::<String>());
+    let found = each_command_works(&sandbox, &["all.csv"]);
+    let command = found["next"][0].as_str().unwrap();
+    assert!(command.contains("--key-column symbol --timezone ZONE all.csv"), "{command}");
+    let text = fs::read_to_string(sandbox.path("rollfit.toml")).unwrap();
+    assert!(text.contains(r#"boundary = "carry""#) && text.contains("about 31 rows"), "{text}");
+
+    let sandbox = Sandbox::new();
+    sandbox.write("eurusd.csv", "time,close\n2017-01-03T00:00Z,1.5\n2017-01-03T00:01Z,x\n");
+    sandbox.run(&["init", "eurusd.csv"]).exits(2).says(&["the import would stop: eurusd.csv:3: "]);
+    sandbox.write("eurusd.csv", csv(&bars("eurusd", "2017-01")));
+    for option in [["--table", "x"], ["--schema", "x"], ["--password-command", "x"]] {
+        let refused = sandbox.run(&["init", "eurusd.csv", option[0], option[1]]).exits(2);
+        refused.says(&[&format!("{}: bar files have no", option[0])]);
+        sandbox.run(&["init", option[0], option[1]]).exits(2).says(&[option[0]]);
+    }
+    let there = sandbox.run(&["init", "eurusd.csv", "--config", "jobs/fx.toml"]).exits(2);
+    there.says(&["create the directory first: mkdir -p jobs"]);
+    types(&sandbox, "mkdir -p jobs; rollfit init eurusd.csv --config jobs/fx.toml").exits(0);
+    assert!(!sandbox.path("rollfit.toml").exists());
+}
+
+#[test]
+fn a_store_without_schemas_says_so_and_prices_of_two_names_are_not_taken_for_one_key() {
+    let sandbox = Sandbox::new();
+    table(&sandbox, "a/sources/bars_aapl", ("ts", zoned()), &["close"]);
+    table(&sandbox, "a/sources/bars_msft", ("ts", zoned()), &["price"]);
+    sandbox.run(&["init", "a", "--schema", "x"]).exits(2).says(&["--schema: parquet stores have no schemas"]);
+    let refused = sandbox.run(&["init", "a"]).exits(2);
+    refused.says(&["bars_aapl (close) and bars_msft (price) may be keys whose columns have different names"]);
+    let (found, _) = planned(&sandbox, &["a", "--table", "bars_aapl"]);
+    assert_eq!((&found["keys"], &found["series"]), (&json!(["aapl"]), &json!(["close"])));
+    fs::remove_file(sandbox.path("rollfit.toml")).unwrap();
+    let (found, _) = planned(&sandbox, &["a", "--table", "bars_aapl", "--table", "bars_msft"]);
+    assert_eq!(found["series"], json!(["close", "price"]));
 }
 
 #[test]

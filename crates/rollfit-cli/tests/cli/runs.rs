@@ -74,7 +74,7 @@ fn only_the_newest_twenty_are_listed_unless_all_are_wanted() {
 }
 
 #[test]
-fn a_damaged_record_is_listed_and_what_is_none_is_not() {
+fn a_damaged_record_is_listed_and_passed_over_and_what_is_none_is_not() {
     let sandbox = Sandbox::new();
     [3, 5].into_iter().for_each(|minute| sandbox.keep(made(minute, "/jobs/a.toml")));
     let path = sandbox.path("state/runs/20261129T100500Z-105.jsonl");
@@ -85,12 +85,26 @@ fn a_damaged_record_is_listed_and_what_is_none_is_not() {
     sandbox.write("state/runs/notes.jsonl", "{\"event\":\"shopping\"}\n");
     sandbox.write("state/runs/20261129T130000Z-9.jsonl/part", "a directory");
     let document = sandbox.run(&["runs", "--json"]).exits(0).json();
-    assert_eq!(names(&document), ["20261129T100500Z-105", "20261129T100300Z-103"]);
-    assert_eq!(
-        (&document["runs"][0]["state"], &document["runs"][0]["rows"]),
-        (&"damaged".into(), &Value::Null)
-    );
+    assert_eq!(names(&document), ["20261129T120000Z-9", "20261129T100500Z-105", "20261129T100300Z-103"]);
+    for at in [0, 1] {
+        let run = &document["runs"][at];
+        assert_eq!((&run["state"], &run["rows"]), (&"damaged".into(), &Value::Null), "{run}");
+    }
     sandbox.run(&["runs"]).exits(0).says(&["damaged"]);
+    // The newest that can be read is the newest, and the others are named.
+    for command in ["status", "analyze"] {
+        let newest = sandbox.run(&[command]).exits(0).says(&["20261129T100300Z-103"]);
+        for damaged in ["20261129T120000Z-9.jsonl", "20261129T100500Z-105.jsonl"] {
+            let is_named = |line: &str| line.starts_with("warning: ") && line.contains(damaged);
+            assert!(newest.stderr.lines().any(is_named), "{newest}");
+        }
+        sandbox.run(&[command, "20261129T100500Z-105"]).exits(1).says(&["the record is damaged"]);
+    }
+    // Where none can be read that is the error.
+    fs::remove_file(sandbox.path("state/runs/20261129T100300Z-103.jsonl")).unwrap();
+    for command in ["status", "analyze"] {
+        sandbox.run(&[command]).exits(1).says(&["20261129T120000Z-9.jsonl", "is not a run record"]);
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 use std::fs;
 
-use crate::running::signal;
+use crate::bars::SourceRows;
+use crate::running::{Running, signal};
 use crate::sandbox::{Answer, Sandbox};
 use crate::signals::SlowJob;
 
@@ -144,6 +145,53 @@ fn quiet_is_silent_where_all_went_well_and_only_there() {
 }
 
 #[test]
+fn quiet_has_one_line_for_all_partitions_of_one_cause() {
+    let sandbox = Sandbox::done(&["eurusd", "usdjpy"], &["2017-01", "2017-02"]);
+    let carry = [("ROLLFIT_RUN__BOUNDARY", "carry")];
+    let words = "boundary reset became carry (eurusd 2017-01 .. usdjpy 2017-02)";
+    let run = sandbox.run_with(&carry, &["run", "-q"]).exits(4);
+    assert_eq!((run.stderr.as_str(), run.stdout.matches(words).count()), ("", 1), "{run}");
+    let each = sandbox.run_with(&carry, &["run"]).exits(4);
+    assert_eq!(each.stderr.matches("skipped (definition-changed)").count(), 4, "{each}");
+
+    // What failed is told at once too, but not for each partition.
+    let stored = "stored by another definition: boundary reset became carry";
+    let verify = sandbox.run_with(&carry, &["verify", "-q"]).exits(1);
+    assert_eq!((verify.stderr.matches(stored).count(), verify.stderr.lines().count()), (1, 1), "{verify}");
+    assert!(
+        verify.stdout.contains(&format!("  4 partitions different: {stored} (eurusd 2017-01")),
+        "{verify}"
+    );
+
+    // The first months have nothing before them.
+    let compare = sandbox.run_with(&carry, &["compare", "-q"]).exits(1);
+    assert!(
+        compare
+            .stdout
+            .contains(&format!("  2 partitions different: {stored} (eurusd 2017-02 .. usdjpy 2017-02)")),
+        "{compare}"
+    );
+    assert_eq!(compare.stderr.lines().count(), 1, "{compare}");
+    let of_first = |key: &str| compare.stdout.matches(&format!("  {key} 2017-02: ")).count();
+    assert_eq!((of_first("eurusd"), of_first("usdjpy")), (6, 0), "{compare}");
+    assert!(!compare.stdout.contains("windows may have reached"), "{compare}");
+    let document = sandbox.run_with(&carry, &["compare", "--json"]).exits(1).json();
+    assert_eq!(document["partitions"][1]["definition_change"], "boundary reset became carry");
+
+    fs::remove_dir_all(sandbox.path("fx/features")).unwrap();
+    sandbox.configure(&["eurusd", "usdjpy"], "2017-02", "2017-02");
+    for key in ["eurusd", "usdjpy"] {
+        sandbox.write(format!("fx/sources/m1_{key}/2017-02.parquet"), "broken");
+    }
+    let failed = sandbox.run(&["run", "-q"]).exits(1);
+    assert_eq!(failed.stderr.matches(" 2017-02: failed: ").count(), 1, "{failed}");
+    assert!(
+        failed.stdout.contains("2 partitions failed (eurusd 2017-02 .. usdjpy 2017-02); the first: "),
+        "{failed}"
+    );
+}
+
+#[test]
 fn partitions_with_nothing_to_do_are_logged_only_where_that_is_wanted() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01", "2017-02"]);
     sandbox.configure(&["eurusd"], "2017-01", "2017-03");
@@ -202,4 +250,46 @@ fn an_interrupted_run_with_force_says_what_is_left_to_rewrite() {
     let rest =
         job.sandbox.run(&["run", "--force", "--json", "--only", "slow:2017-02..2017-03"]).exits(0).json();
     assert_eq!((&rest["written"], &rest["remaining"]), (&2.into(), &vec![0; 0].into()));
+}
+
+#[test]
+fn an_interrupted_run_with_force_is_continued_however_much_is_left() {
+    let job = SlowJob::new();
+    let keys: Vec<String> = (10..35).map(|number| format!("key{number}")).collect();
+    for key in &keys {
+        job.sandbox.drop_in(key, "mine.parquet", &SourceRows::of_month("2017-01", 5, 60));
+    }
+    let text = fs::read_to_string(job.sandbox.path("rollfit.toml")).unwrap();
+    let all = [&["slow".to_owned()], &keys[..]].concat();
+    job.sandbox.write("rollfit.toml", text.replace(r#"["slow"]"#, &format!("{all:?}")));
+    job.sandbox.run(&["run", "--quiet"]).exits(0);
+    let mut running = Running::start(job.sandbox.command(&["run", "--force", "--log-format", "json"]));
+    running.wait_for_stage("write");
+    signal(&running, "INT");
+    let stopped = running.finish().exits(130);
+    let (_, run) = stopped.stdout.split_once("add --continue ").expect(&stopped.stdout);
+    let run = run.split(' ').next().unwrap();
+    let others = [("ROLLFIT_WINDOWS__W1", "7")];
+    let other = job.sandbox.run_with(&others, &["run", "--force", "--continue", run]).exits(2);
+    other.says(&["was a run of another job or definition"]);
+    let one = ["--only", "key10,slow:2017-01"];
+    let some = job
+        .sandbox
+        .run(&[&["run", "--force", "--json", "--continue", run], &one[..]].concat())
+        .exits(0)
+        .json();
+    assert_eq!((&some["written"], &some["empty"].as_array().unwrap().len()), (&1.into(), &2));
+    let rest = job.sandbox.run(&["run", "--force", "--json", "--continue", run]).exits(0).json();
+    // All but the month that was finished; the other keys have one month with rows.
+    assert_eq!((&rest["partitions"], &rest["written"]), (&77.into(), &27.into()));
+    let done = newest_run(&job.sandbox);
+    let nothing = job.sandbox.run(&["run", "--force", "--continue", &done]).exits(2);
+    nothing.says(&["has not recorded what it left", "without --continue"]);
+    job.sandbox.run(&["run", "--continue", run]).exits(2).says(&["--force"]);
+}
+
+/// The name of the newest run.
+fn newest_run(sandbox: &Sandbox) -> String {
+    let runs = sandbox.run(&["runs", "--json"]).exits(0).json();
+    runs["runs"][0]["run"].as_str().unwrap().to_owned()
 }

@@ -141,7 +141,7 @@ fn walked(sandbox: &Sandbox) -> usize {
 }
 
 /// Runs the executable on a terminal of its own, with these keys pressed; none where there is no program that makes terminals.
-fn on_a_terminal(sandbox: &Sandbox, arguments: &str, keys: &str) -> Option<Answer> {
+pub(crate) fn on_a_terminal(sandbox: &Sandbox, arguments: &str, keys: &str) -> Option<Answer> {
     let mut script = sandbox.in_clean_environment("script");
     script.args(["-qec", &format!("{ROLLFIT} {arguments}"), "/dev/null"]);
     let mut script = spawned(script)?;

@@ -1,4 +1,5 @@
-//! What a terminal shows in the end: nothing of the bar is left, however wide it is; after an interrupt at most its first line. [`Screen`] is the terminal.
+//! What a terminal shows in the end: nothing of the bar is left, however wide it is, nor of an interrupt; and the terminal is as it was.
+//! [`Screen`] is the terminal.
 
 use std::io::{Read, Write};
 use std::process::{ChildStdin, Command, Stdio};
@@ -88,7 +89,9 @@ fn shown(
     moments: &[&str],
     command: &str,
 ) -> Option<String> {
-    let line = format!("stty rows {rows} cols {columns}; exec {ROLLFIT} {command}");
+    let line = format!(
+        "trap : INT; stty rows {rows} cols {columns}; {ROLLFIT} {command}; stty -a | tr '\\n' ' ' | grep -o '.echoctl'"
+    );
     let mut script: Command = sandbox.in_clean_environment("script");
     script
         .env("TERM", "xterm")
@@ -123,12 +126,13 @@ fn type_interrupt(keys: &mut ChildStdin) {
     keys.flush().unwrap();
 }
 
-/// Checks that there is nothing of the bar any more, and no `^C`.
+/// Checks that there is nothing of the bar any more, and no `^C`, which the terminal writes again for whoever uses it next.
 #[track_caller]
 fn is_clean(shown: &str) {
     for debris in ["█", "░", "CPU ", "worker  0", "^C"] {
         assert!(!shown.contains(debris), "{debris}: {shown}");
     }
+    assert!(shown.contains(" echoctl"), "the terminal is not as it was: {shown}");
 }
 
 /// The same text however it is wrapped.
@@ -147,14 +151,13 @@ fn a_terminal_of_any_width_is_clean_after_a_run() {
 }
 
 #[test]
-fn a_terminal_is_all_but_clean_after_an_interrupt_and_after_two() {
+fn a_terminal_is_clean_and_as_it_was_after_an_interrupt_and_after_two() {
     let job = SlowJob::with_windows(300);
     let first = "worker  0";
     let interrupted = [((24, 80), &[first][..]), ((6, 20), &[first, "finishing"][..])];
     for (size, moments) in interrupted {
         let Some(shown) = shown(&job.sandbox, size, moments, "run --force --workers 1") else { return };
-        // The terminal writes `^C` at the end of a full line: the bar is a row lower then than where it is taken away, and its first line stays.
-        assert!(!["CPU ", "worker  0"].iter().any(|debris| shown.contains(debris)), "{shown}");
+        is_clean(&shown);
         assert!(unwrapped(&shown).contains("Interrupted.With--force"), "{shown}");
     }
 }
@@ -167,4 +170,37 @@ fn on_a_terminal_that_cannot_go_back_there_are_plain_lines() {
     let Ok(output) = script.args(["-qec", &line, "/dev/null"]).output() else { return };
     let shown = String::from_utf8(output.stdout).unwrap();
     assert!(shown.contains("[1/1] eurusd 2017-01: written") && !shown.contains('\u{1b}'), "{shown:?}");
+}
+
+/// What a command prints on a terminal of so many columns, line by line; none without the program `script`.
+fn printed(sandbox: &Sandbox, columns: usize, command: &str) -> Option<Vec<String>> {
+    let line = format!("stty rows 50 cols {columns}; exec {ROLLFIT} {command} 2>/dev/null");
+    let mut script: Command = sandbox.in_clean_environment("script");
+    let output = script.env("TERM", "xterm").args(["-qec", &line, "/dev/null"]).output().ok()?;
+    let text = anstream::adapter::strip_bytes(&output.stdout).into_vec();
+    Some(String::from_utf8(text).unwrap().lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn tables_fit_the_terminal_and_lose_no_word() {
+    let sandbox = Sandbox::done(&["eurusd", "usdjpy"], &["2017-01", "2017-02"]);
+    sandbox.write(
+        "rollfit.toml",
+        crate::bars::config(&["eurusd", "usdjpy"], "2017-01", "2017-02").replace("reset", "carry"),
+    );
+    for command in ["plan --all", "compare"] {
+        let Some(wide) = printed(&sandbox, 500, command) else { return };
+        let words: Vec<&str> = wide.iter().flat_map(|line| line.split_whitespace()).collect();
+        for columns in [40, 80, 200] {
+            let narrow = printed(&sandbox, columns, command).unwrap();
+            let table = narrow.iter().take_while(|line| !line.is_empty() && !line.contains(": "));
+            for line in table {
+                assert!(line.chars().count() <= columns, "{command} on {columns} columns: {line}");
+            }
+            let text = narrow.join(" ");
+            let is_lost =
+                |word: &&&str| !word.contains(|c: char| c.is_ascii_digit()) && !text.contains(**word);
+            assert_eq!(words.iter().find(is_lost), None, "{command} on {columns} columns: {text}");
+        }
+    }
 }

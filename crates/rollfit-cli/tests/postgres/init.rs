@@ -85,6 +85,8 @@ fn what_gives_no_series_is_said_with_the_reason_for_each_table() {
     let (sandbox, database) = (Sandbox::new(), Database::fresh());
     let url = database.url();
     sandbox.run(&["init", &url]).exits(2).says(&["there are no tables", "--template"]);
+    database.sql("create schema market; create table market.a (ts timestamptz, x real)");
+    sandbox.run(&["init", &url]).exits(2).says(&["there are no tables", "which --schema names: market"]);
     database.sql("create table users (id int, name text); create table log (ts bigint, level real)");
     let none = sandbox.run(&["init", &url]).exits(2);
     none.says(&["log (its column ts is bigint, not a timestamp)", "users (it has no timestamp)"]);

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::sandbox::is_privileged;
 
 const MISSING: &str = "PostgreSQL's server programs are not installed: apt-get install postgresql-15 pgbouncer, or run \
-                       ./test.sh as root";
+                       ./test.sh --install as root";
 
 /// Where a program of PostgreSQL is.
 pub(crate) fn postgres_program(name: &str) -> PathBuf {

@@ -1,4 +1,4 @@
-//! `rollfit schema --switch`: views of fits take the place of deployed tables in one transaction, and its reverse restores what
+//! `rollfit switch` in PostgreSQL: views of fits take the place of deployed tables in one transaction, and its reverse restores what
 //! there was.
 
 use crate::programs::{as_server_user, finish, postgres_program};
@@ -21,12 +21,12 @@ impl Workload<'_> {
 
     #[track_caller]
     fn switch(&self, arguments: &[&str]) -> String {
-        self.run(&[&["schema", "--switch"], arguments].concat()).exits(0).stdout
+        self.run(&[&["switch", NEXT], arguments].concat()).exits(0).stdout
     }
 
     #[track_caller]
     fn no_switch(&self, code: i32, words: &[&str]) {
-        self.run(&["schema", "--switch"]).exits(code).says(words);
+        self.run(&["switch", NEXT]).exits(code).says(words);
     }
 
     /// Names, owners, grants and definitions of all there is.
@@ -159,13 +159,16 @@ fn what_is_not_ready_is_refused_by_name() {
     let workload = Workload::small();
     let next = |schema: &str| format!("layout = \"fits\"\nviews_schema = \"{schema}\"\n\n[partitions]");
     workload.done();
-    workload.no_switch(2, &["--switch moves the views of views_schema"]);
-    workload.run(&["schema", "--back"]).exits(2);
-    workload.run(&["schema", "--switch", "--only", "eurusd"]).exits(2);
+    workload.no_switch(2, &["moves the views of views_schema", "set layout = \"fits\""]);
+    workload.run(&["schema", "--switch"]).exits(2).says(&["rollfit switch NEXT"]);
+    workload.run(&["plan", "--name", "next"]).exits(2).says(&["a name, of --name", "views_schema"]);
     workload.reconfigure(|text| text.replace("[partitions]", &next("public")));
-    workload.no_switch(1, &["nothing to switch: the views are made in public"]);
+    workload.run(&["switch", "public"]).exits(1).says(&["nothing to switch: the views are made in public"]);
+    workload.no_switch(2, &["`bqx next` is not the views_schema of the configuration, \"public\""]);
     workload.reconfigure(|text| text.replace("\"public\"", &format!("\"{NEXT}\"")));
     workload.no_switch(2, &["CREATE SCHEMA"]);
+    workload.run(&["switch", "bqx nxt"]).exits(2).says(&["did you mean `bqx next`?"]);
+    workload.run(&["switch", NEXT, "--incomplete"]).exits(2).says(&["--incomplete is for directories"]);
     workload.database.sql(&format!("create schema \"{NEXT}\""));
     workload.run(&["run", "--quiet", "--only", "eurusd:2017-01"]).exits(0);
     workload.no_switch(
@@ -230,7 +233,7 @@ fn hostile_names_and_a_first_deployment_are_switched_too() {
     ));
     workload.use_fits();
     workload.done();
-    let json = workload.run(&["schema", "--switch", "--json"]).exits(0).json();
+    let json = workload.run(&["switch", NEXT, "--json"]).exits(0).json();
     let is_step = |statement: &&serde_json::Value| {
         let text = statement.as_str().unwrap();
         !["SET", "LOCK", "DO"].iter().any(|word| text.starts_with(word))

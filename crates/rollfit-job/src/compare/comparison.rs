@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use rollfit::Metric;
-use rollfit::agreement::{Ranges, judge, magnitude};
+use rollfit::agreement::{Ranges, judge, judge_copy, magnitude};
 
 use super::tally::{Cell, Compared, MatchedRows, Tally};
 use crate::Job;
@@ -110,7 +110,11 @@ impl<'a> Comparison<'a> {
             position: Position::default(),
             checksum: Checksum::new(config.feature_count()),
             no_value: NoValue::default(),
-            compared: Compared { tables: groups.into_iter().map(rows_of).collect(), columns },
+            compared: Compared {
+                definition_change: None,
+                tables: groups.into_iter().map(rows_of).collect(),
+                columns,
+            },
         }
     }
 
@@ -151,6 +155,10 @@ impl<'a> Comparison<'a> {
                 let tallies = &mut self.compared.columns[stored.first_column + column..][..metrics.len()];
                 block.judge_window(series, (window, labelled.window.rows()), column, metrics, tallies);
                 column += metrics.len();
+            }
+            for _ in &self.config.series[series].include {
+                block.judge_included(column, &mut self.compared.columns[stored.first_column + column]);
+                column += 1;
             }
         }
     }
@@ -205,6 +213,14 @@ impl Block<'_> {
                 let judgement = judge(ranges.as_ref(), metric, cell.computed, cell.stored, rounding);
                 tally.count(judgement, cell);
             }
+        }
+    }
+
+    /// Judges an included column of the tiles.
+    fn judge_included(&self, column: usize, tally: &mut Tally) {
+        for pair in self.pairs {
+            let cell = self.cell(*pair, column);
+            tally.count(judge_copy(cell.computed, cell.stored, self.uncertainty(column, cell.stored)), cell);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::check::{CheckOutcome, check_each, without_features};
 use crate::features_of_fits::as_features;
 use crate::panel::Panel;
 use crate::partition::Partition;
+use crate::receipt::Definition;
 use crate::stop_signal::StopSignal;
 use crate::store::{Found, StoreError};
 
@@ -35,14 +36,17 @@ fn compare_one(
     sample: Option<usize>,
     stop: &StopSignal,
 ) -> Result<CheckOutcome<Compared>, StoreError> {
-    match job.sink.found(partition)? {
+    let definition_change = match job.sink.found(partition)? {
         Found::Nothing => return Ok(without_features(job, partition)),
         Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
-        Found::Ours(_) | Found::Foreign(_) => {}
-    }
+        Found::Blocked(what) => return Err(StoreError::permanent(what)),
+        Found::Ours(receipt) => receipt.definition.difference(&Definition::from_config(job.config)),
+        Found::Foreign(_) => None,
+    };
     // Read before the reader is opened: one store session at a time.
     let panel = Panel::read(job.source, job.config, partition)?;
     let mut reader = as_features(&job.config.series, job.sink.read(partition)?);
     let (compared, _) = compare_rows(job, &panel, sample, reader.as_mut(), stop)?;
+    let compared = Compared { definition_change, ..compared };
     Ok(if stop.requested() { CheckOutcome::Skipped } else { CheckOutcome::Checked(compared) })
 }

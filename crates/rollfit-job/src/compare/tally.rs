@@ -94,6 +94,8 @@ pub struct MatchedRows {
 /// What comparing a partition showed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Compared {
+    /// What of the definition has changed since the features were stored, for people; none where nothing has, or where it is not known.
+    pub definition_change: Option<String>,
     /// The rows of each group.
     pub tables: Vec<MatchedRows>,
     /// The cells of each feature column, in the order of the config.

@@ -114,6 +114,8 @@ pub(super) struct SeriesSection {
 pub(super) struct FeaturesSection {
     pub(super) metrics: Option<Vec<String>>,
     pub(super) column: Option<String>,
+    #[serde(default)]
+    pub(super) include: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -34,7 +34,10 @@ impl ConfigError {
     /// It names the line and not its text, which may be a secret.
     pub(super) fn toml(text: &str, error: &toml::de::Error) -> Self {
         let place = error.span().map(|span| place_in(text, span.start)).unwrap_or_default();
-        let message = format!("{place}{}", in_plain_words(error.message().replace('\n', ": ")));
+        let line = error.span().map(|span| line_at(text, span.start)).unwrap_or_default();
+        let what = advice_on_month(line, error.message())
+            .unwrap_or_else(|| in_plain_words(error.message().replace('\n', ": ")));
+        let message = format!("{place}{what}");
         let mut config_error = Self::new(message.trim_end());
         if let Some(known) = nearest_key(error.message()) {
             config_error.message.push_str(&format!("\ndid you mean `{known}`?"));
@@ -43,12 +46,38 @@ impl ConfigError {
     }
 }
 
+/// What to write for a month of `[partitions]` that is no text, or is missing; none where the error is another.
+fn advice_on_month(line: &str, message: &str) -> Option<String> {
+    for (key, word) in [("from", "first"), ("to", "latest")] {
+        if message == format!("missing field `{key}`") {
+            return Some(format!(
+                "`{key}` is missing: write {key} = \"{word}\", or a month such as \"2017-01\""
+            ));
+        }
+    }
+    let (key, value) = line.split_once('=')?;
+    let (key, value) = (key.trim(), value.split('#').next()?.trim());
+    let is_month = value.starts_with(|c: char| c.is_ascii_digit())
+        && value.contains('-')
+        && value.chars().all(|c| c.is_ascii_digit() || "-:TZ ".contains(c));
+    // A date has a day too, which a month has not.
+    let month = value.get(..7).unwrap_or(value);
+    (["from", "to"].contains(&key) && is_month)
+        .then(|| format!("write the month in quotes: {key} = \"{month}\""))
+}
+
+/// The line of a byte.
+fn line_at(text: &str, at: usize) -> &str {
+    let before = text.get(..at).unwrap_or(text);
+    text.lines().nth(before.matches('\n').count()).unwrap_or_default()
+}
+
 /// The place of a byte, as people count.
 fn place_in(text: &str, at: usize) -> String {
     let before = text.get(..at).unwrap_or(text);
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-    let shown = text.lines().nth(line - 1).map(without_value).unwrap_or_default();
+    let shown = without_value(line_at(text, at));
     format!("TOML parse error at line {line}, column {column}{shown}: ")
 }
 

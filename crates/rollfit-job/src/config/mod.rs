@@ -4,6 +4,7 @@ mod check;
 mod config_file;
 mod derivation;
 mod error;
+mod include;
 mod layout;
 mod outputs;
 mod pattern;

@@ -6,6 +6,7 @@ use rollfit::{Metric, Window};
 
 use super::config_file::{ConfigFile, SeriesSection};
 use super::derivation::{Derivation, resolve_derivation};
+use super::include::{Included, included_columns, resolve_include};
 use super::stored_series::{FIT_NUMBERS, check_fit_columns, fit_columns};
 use super::{ConfigError, Layout, Pattern, PatternError, TIME_COLUMN};
 use crate::key::check_key;
@@ -38,9 +39,12 @@ pub struct Series {
     pub windows: Vec<LabelledWindow>,
     /// The metrics of every window, in the order of the catalogue.
     pub metrics: Vec<Metric>,
-    /// The feature columns: windows in configured order, within a window the metrics.
+    /// The columns of its source table that are stored beside the features, in configured order.
+    pub include: Vec<String>,
+    /// The feature columns: windows in configured order, within a window the metrics; then those that are included.
     pub columns: Vec<String>,
-    /// The columns of the fits that they follow from, where a store keeps these; none where it keeps features.
+    /// The columns of the fits that they follow from, and those that are included, where a store keeps these; none where it keeps
+    /// features.
     pub fit_columns: Vec<String>,
 }
 
@@ -111,7 +115,7 @@ fn expand(pattern: &Pattern, partition: &Partition) -> String {
 /// The most feature columns of a job. Each costs a run some 40 kB of memory a worker.
 const FEATURES_MAX: usize = 1_000_000;
 /// The most bytes of a column's name. Stores may hold fewer.
-const COLUMN_BYTES_MAX: usize = 255;
+pub(super) const COLUMN_BYTES_MAX: usize = 255;
 
 pub(super) fn resolve_series(
     file: &ConfigFile,
@@ -122,24 +126,30 @@ pub(super) fn resolve_series(
         return Err(ConfigError::new("there is no [series.NAME] section: a job needs at least one series"));
     }
     let mut left = FEATURES_MAX;
+    let mut included = resolve_include(&file.features.include, &file.series)?;
     let series: Vec<Series> = file
         .series
         .iter()
-        .map(|(name, series)| one_series(name, series, file, (by, layout, &mut left)))
+        .map(|(name, series)| one_series(name, series, file, (by, layout, &mut left), &mut included))
         .collect::<Result<_, _>>()?;
-    let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
-    for (name, column) in
-        series.iter().flat_map(|s| s.columns.iter().map(|column| (s.name.as_str(), column.as_str())))
-    {
-        if let Some(other) = owners.insert(column, name) {
-            return Err(ConfigError::new(format!(
-                "[series.{name}] column: two features would be called `{column}` (the other belongs to {other}); \
-                 use {{metric}}, {{series}} and {{window}} to tell them apart"
-            )));
-        }
-    }
+    check_names(&series)?;
     check_fit_columns(&series)?;
     Ok(series)
+}
+
+/// Checks that each feature column of a job has a name of its own.
+fn check_names(all: &[Series]) -> Result<(), ConfigError> {
+    let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
+    let columns = all.iter().flat_map(|series| series.columns.iter().map(move |column| (series, column)));
+    for (series @ Series { name, .. }, column) in columns {
+        let Some(other) = owners.insert(column, name) else { continue };
+        series.check_not_included(column, other)?;
+        return Err(ConfigError::new(format!(
+            "[series.{name}] column: two features would be called `{column}` (the other belongs to {other}); \
+             use {{metric}}, {{series}} and {{window}} to tell them apart"
+        )));
+    }
+    Ok(())
 }
 
 /// A series with periods of the unit `by`, whose feature columns are taken from the `left` ones that the job may still have.
@@ -148,7 +158,10 @@ fn one_series(
     series: &SeriesSection,
     file: &ConfigFile,
     (by, layout, left): (PeriodUnit, Layout, &mut usize),
+    included: &mut Included<'_>,
 ) -> Result<Series, ConfigError> {
+    let include = included.remove(name).unwrap_or_default();
+    let included = included_columns(name, &include)?;
     let at = |key: &str, error: PatternError| ConfigError::new(format!("[series.{name}] {key} = {error}"));
     let labels = series.windows.as_ref().or(file.windows.as_ref()).ok_or_else(|| {
         ConfigError::new(format!("series `{name}` has no windows: add a [windows] section, such as w15 = 15"))
@@ -166,7 +179,7 @@ fn one_series(
         Layout::Fits if metrics.len() < FIT_NUMBERS.len() => (FIT_NUMBERS.len(), "numbers of fits"),
         Layout::Fits | Layout::Metrics => (metrics.len(), "metrics"),
     };
-    *left = left.checked_sub(windows.len() * count).ok_or_else(|| {
+    *left = left.checked_sub(windows.len() * count + include.len()).ok_or_else(|| {
         ConfigError::new(format!(
             "[series.{name}]: {} windows x {count} {what} are too many: all series together have at most \
              {FEATURES_MAX} such columns; use fewer windows or name the `metrics`",
@@ -175,7 +188,7 @@ fn one_series(
     })?;
     let fit_columns = match layout {
         Layout::Metrics => Vec::new(),
-        Layout::Fits => fit_columns(name, &windows, &column)?,
+        Layout::Fits => [fit_columns(name, &windows, &column)?, included.clone()].concat(),
     };
     Ok(Series {
         name: name.to_owned(),
@@ -187,7 +200,8 @@ fn one_series(
         derivation: resolve_derivation(name, series)?,
         features: table_pattern(name, by, ("features", series.features.as_ref()))?,
         parent: table_pattern(name, by, ("parent", series.parent.as_ref()))?,
-        columns: feature_columns(name, &windows, &metrics, &column)?,
+        columns: [feature_columns(name, &windows, &metrics, &column)?, included].concat(),
+        include,
         fit_columns,
         windows,
         metrics,

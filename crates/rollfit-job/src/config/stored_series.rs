@@ -19,7 +19,8 @@ impl Series {
         if self.fit_columns.is_empty() { Layout::Metrics } else { Layout::Fits }
     }
 
-    /// The columns that a store keeps: the features, or the numbers of each window's fit, then `y_last`.
+    /// The columns that a store keeps: the features, or the numbers of each window's fit, then `y_last`; then those that are
+    /// included.
     pub fn stored_columns(&self) -> &[String] {
         match self.layout() {
             Layout::Metrics => &self.columns,
@@ -113,8 +114,9 @@ pub(super) fn fit_columns(
 pub(super) fn check_fit_columns(all: &[Series]) -> Result<(), ConfigError> {
     let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
     let columns = all.iter().flat_map(|series| series.fit_columns.iter().map(move |column| (series, column)));
-    for (Series { name, .. }, column) in columns {
+    for (series @ Series { name, .. }, column) in columns {
         if let Some(other) = owners.insert(column, name) {
+            series.check_not_included(column, other)?;
             return Err(ConfigError::new(format!(
                 "[series.{name}] column: layout = \"fits\" would call two columns of its tables `{column}` (the other belongs \
                  to {other}); use {{metric}}, {{series}} and {{window}} to tell them apart"

@@ -26,7 +26,16 @@ pub fn nearest_variable(variable: &str, others: &[&str]) -> Option<String> {
     let squashed = squash(variable);
     let same_letters = known().find(|name| squash(name) == squashed);
     let distance = |name: &String| strsim::damerau_levenshtein(variable, name);
-    same_letters.or_else(|| known().filter(|name| distance(name) <= SLIPS_MAX).min_by_key(distance))
+    let slip = || known().filter(|name| distance(name) <= SLIPS_MAX).min_by_key(distance);
+    same_letters.or_else(slip).or_else(|| without_section(variable))
+}
+
+/// The variable of the only key that has the name of `variable`, which lacks its section: `ROLLFIT_WORKERS` is of `[run]`. The store is
+/// meant by what the source and the sink have too.
+fn without_section(variable: &str) -> Option<String> {
+    let key = variable.strip_prefix(PREFIX)?;
+    let has_key = |name: &String| name.rsplit_once("__").is_some_and(|(_, last)| last == key);
+    of_keys().find(has_key)
 }
 
 /// The letters without what parts them.
@@ -113,6 +122,9 @@ mod tests {
             ("ROLLFIT_WINDOW", "ROLLFIT_WINDOWS"),
             ("ROLLFIT_CONFG", "ROLLFIT_CONFIG"),
             ("ROLLFIT_SHRAD", "ROLLFIT_SHARD"),
+            ("ROLLFIT_WORKERS", "ROLLFIT_RUN__WORKERS"),
+            ("ROLLFIT_URL", "ROLLFIT_STORE__URL"),
+            ("ROLLFIT_BOUNDARY", "ROLLFIT_RUN__BOUNDARY"),
         ] {
             assert_eq!(nearest_variable(slip, &others).as_deref(), Some(meant), "{slip}");
         }

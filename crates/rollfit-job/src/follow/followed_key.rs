@@ -295,18 +295,19 @@ impl FollowedKey {
         let from_us = held.map_or(later_us, HeldRows::start_us);
         let is_counting = self.had_writers || now >= self.count_at;
         let count_from_us = held.filter(|_| is_counting).map(|held| held.span_us().start);
-        let series = context.job.config.series_of_key(&self.key);
-        let latest = context.job.source.latest(&series, LatestQuery { from_us, count_from_us })?;
+        let inputs = context.job.config.inputs_of_key(&self.key);
+        let latest = context.job.source.latest(&inputs, LatestQuery { from_us, count_from_us })?;
+        let of_series = &latest.rows[..context.job.config.series.len()];
         self.had_writers = latest.has_writers;
         let longest = latest.rows.iter().map(|rows| rows.instants_us.len()).max();
         self.look_at = if longest >= Some(LATEST_ROWS_MAX) { now + LONG_LOOK_EVERY } else { now };
-        self.note_lasts(&latest.rows);
-        self.note_followed(context, &latest.rows, from_us);
+        self.note_lasts(of_series);
+        self.note_followed(context, of_series, from_us);
         if is_counting {
             self.count_at = now + COUNT_EVERY;
         }
         if latest.is_cut {
-            return Ok(self.note_cut(context, &latest.rows, now));
+            return Ok(self.note_cut(context, of_series, now));
         }
         let first = first.unwrap_or(self.open.len());
         if self.differs(&latest, first, from_us) || is_counting && self.differs_before(context, first)? {
@@ -314,8 +315,8 @@ impl FollowedKey {
             return Ok(true);
         }
         let needs_check = self.add(context, worker, &latest.rows, first, now)?;
-        self.note_lag(context, &latest.rows);
-        Ok(self.open_later(context, &latest.rows) || needs_check)
+        self.note_lag(context, of_series);
+        Ok(self.open_later(context, of_series) || needs_check)
     }
 
     /// Notes that there are more rows than one look gives. What is lost or pending cannot be told from the first ones only: the months are
@@ -329,8 +330,7 @@ impl FollowedKey {
         self.open_later(context, latest) || is_due
     }
 
-    /// The first partition whose last rows are read again: the newest one of which something is known, and the ones before while it has
-    /// few rows.
+    /// The first partition whose last rows are read again: the newest known one, and those before while it has few rows.
     fn first_read_again(&self) -> Option<usize> {
         let mut first = None;
         for (at, open) in self.open.iter().enumerate().rev() {
@@ -354,11 +354,11 @@ impl FollowedKey {
     /// Whether a partition before the rows that are read again has another number of rows than it had.
     fn differs_before(&self, context: &FollowContext<'_>, first: usize) -> Result<bool, StoreError> {
         let config = context.job.config;
-        let series = config.series_of_key(&self.key);
+        let inputs = config.inputs_of_key(&self.key);
         for open in &self.open[..first] {
             let Some(known) = &open.known else { continue };
             let (period, span_us) = (open.partition.period, known.held().span_us());
-            let mut snapshot = context.job.source.snapshot(&series, period, config.lookback_rows())?;
+            let mut snapshot = context.job.source.snapshot(&inputs, period, config.lookback_rows())?;
             for (at, count) in known.held().counts(span_us.end).into_iter().enumerate() {
                 if snapshot.count(at, span_us.clone())? != count {
                     return Ok(true);
@@ -387,8 +387,8 @@ impl FollowedKey {
 
     /// Opens the partitions that joined rows have come for. Returns whether there are any.
     fn open_later(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows]) -> bool {
-        let joined = join(latest.to_vec()).instants_us;
-        let later = joined.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
+        let later =
+            join(latest.to_vec()).instants_us.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
         let by = context.job.config.by;
         let mut periods: Vec<Period> = later.filter_map(|us| by.period_at_us(us).ok()).collect();
         periods.dedup();

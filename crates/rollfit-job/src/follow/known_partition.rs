@@ -63,7 +63,7 @@ impl KnownPartition {
         }
         let span_us = partition.period.span_us();
         let before = |rows: &SeriesRows| rows.instants_us.partition_point(|&us| us < span_us.start) as u64;
-        let lookback_counts = rows.iter().map(before).collect();
+        let lookback_counts = rows.iter().take(config.series.len()).map(before).collect();
         let held = HeldRows::new(first_us.min(span_us.start)..span_us.end, rows, last_us);
         let tail = Joined { instants_us: panel.instants_us.clone(), columns: panel.columns.clone() };
         Some(Self { receipt, digest, held, tail: reach(config, tail), lookback_counts })
@@ -86,9 +86,9 @@ impl KnownPartition {
         partition: &Partition,
         lasts_us: &[Option<i64>],
     ) -> Option<i64> {
-        let series_us = self.held.unjoined_us();
+        let series_us = &self.held.unjoined_us()[..lasts_us.len()];
         let search = PendingSearch {
-            series_us: &series_us,
+            series_us,
             joined_last_us: self.last_us(),
             span_us: partition.period.span_us(),
             pair_wait: config.run.pair_wait,
@@ -112,7 +112,8 @@ impl KnownPartition {
         lasts_us: &[Option<i64>],
     ) -> Growth {
         let unjoined = self.held.unjoined(latest);
-        let series_us: Vec<Vec<i64>> = unjoined.iter().map(|rows| rows.instants_us.clone()).collect();
+        let series = unjoined.iter().take(lasts_us.len());
+        let series_us: Vec<Vec<i64>> = series.map(|rows| rows.instants_us.clone()).collect();
         let joined = join(unjoined);
         let Some(&last_us) = joined.instants_us.last() else { return Growth::None };
         let mut digest = self.digest.clone();
@@ -126,10 +127,11 @@ impl KnownPartition {
         };
         let pending = search.find_with(lasts_us).map(|(pending, _)| pending);
         let pending_rows = |at| pending.as_ref().map_or(0, |pending| pending.rows[at]);
-        let lost = |(at, count): (usize, u64)| {
-            count.saturating_sub(self.lookback_counts[at] + rows + pending_rows(at))
+        let lost = |(at, (count, lookback)): (usize, (u64, &u64))| {
+            count.saturating_sub(lookback + rows + pending_rows(at))
         };
-        let lost_rows: Vec<u64> = self.held.counts_with(latest).into_iter().enumerate().map(lost).collect();
+        let counts = self.held.counts_with(latest).into_iter().zip(&self.lookback_counts);
+        let lost_rows: Vec<u64> = counts.enumerate().map(lost).collect();
         let before = self.receipt.input.clone();
         let input = Input {
             rows,

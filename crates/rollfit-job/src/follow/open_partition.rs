@@ -163,7 +163,8 @@ impl OpenPartition {
                 let count = |rows: &SeriesRows| {
                     rows.instants_us.iter().filter(|us| span_us.contains(us)).count() as u64
                 };
-                return Ok(PartitionProgress::Empty(rows.iter().map(count).collect()));
+                let series = rows.iter().take(context.job.config.series.len());
+                return Ok(PartitionProgress::Empty(series.map(count).collect()));
             }
             Outcome::AlreadyDone | Outcome::WrittenByOther => {
                 let loss = self.note_loss(panel.as_ref());

@@ -146,8 +146,15 @@ pub enum HealthFact {
     },
     /// A period has no features.
     Missing,
-    /// A period between others has no features, and no rows in the source.
+    /// A period has no features, and no rows in the source: it is between others, or rows are required of each.
     SourceGap,
+    /// The source has lost so many rows since the features were computed that a run skips the month.
+    SourceShrunk {
+        /// The joined rows that the receipt knows.
+        receipt_rows: u64,
+        /// The rows that the source has now of the shortest series.
+        source_rows: u64,
+    },
     /// The source has many more rows than the features were computed from.
     FewRows {
         /// The series.
@@ -194,6 +201,11 @@ pub enum HealthFact {
     },
     /// A later version of rollfit wrote it.
     Newer {
+        /// Which, and what to do.
+        message: String,
+    },
+    /// A file of others is in the way.
+    Blocked {
         /// Which, and what to do.
         message: String,
     },

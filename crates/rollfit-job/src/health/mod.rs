@@ -1,7 +1,8 @@
 //! The health of a job's features, for monitors: [`examine`] finds out whether they are fresh, complete and vouched for, from receipts,
 //! row counts and the ends of source tables. `rollfit verify` computes again; this doesn't.
 //!
-//! Invariants: nothing is written. The source is asked about keys that may be late or incomplete, and about the newest months.
+//! Invariants: nothing is written. The source is asked which months have rows, for the rows of keys that may be late, and how many the
+//! newest months have.
 
 mod closed_hours;
 mod coverage;
@@ -33,7 +34,7 @@ pub struct HealthOptions<'a> {
     pub now_us: i64,
     /// How far the last instant with features may lie behind; none where that isn't checked.
     pub max_lag: Option<Duration>,
-    /// Whether the rows of all months are counted, not only those of the newest.
+    /// Whether the rows of all months are counted, features and source, not only those of the newest.
     pub counts_all: bool,
     /// The time zone of the closed hours.
     pub offset_at: OffsetAt<'a>,

@@ -7,10 +7,11 @@ use crate::receipt::{NoValue, Receipt};
 /// A cause, and how many features a receipt counts for it.
 type Cause = (&'static str, fn(&NoValue) -> u64);
 
-const CAUSES: [Cause; 3] = [
+const CAUSES: [Cause; 4] = [
     ("input", |no_value| no_value.input),
     ("undefined", |no_value| no_value.undefined),
     ("column", |no_value| no_value.column),
+    ("included", |no_value| no_value.included),
 ];
 
 impl Examining<'_> {

@@ -70,6 +70,9 @@ fn vouched_for(held: &Held, definition: &Definition) -> Option<(Verdict, HealthF
         Ok(Holding { found: Found::Foreign(what), .. }) => {
             Some((Verdict::Warning, HealthFact::Foreign { message: what.clone() }))
         }
+        Ok(Holding { found: Found::Blocked(what), .. }) => {
+            Some((Verdict::Problem, HealthFact::Blocked { message: what.clone() }))
+        }
         Ok(Holding { found: Found::Newer(what), .. }) => {
             Some((Verdict::Warning, HealthFact::Newer { message: what.clone() }))
         }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Number, Value};
 
 use crate::foreign;
+use crate::json_fault::json_fault;
 
 /// The most bytes of a line.
 pub(super) const LINE_BYTES_MAX: u64 = 1 << 20;
@@ -34,8 +35,8 @@ const NUMBER_MAX: f64 = (1_u64 << 53) as f64;
 #[non_exhaustive]
 pub enum TypedError {
     /// It is not JSON, or not of this kind.
-    #[error(transparent)]
-    Json(#[from] serde_json::Error),
+    #[error("{0}")]
+    Json(String),
     /// A number that no run reaches.
     #[error("`{field}` is {number}, and a run has 0 to {most}")]
     Number {
@@ -53,9 +54,10 @@ pub enum TypedError {
 /// # Errors
 /// [`TypedError`] when it is not a `T`, or a number of it is out of bounds.
 pub fn typed<T: DeserializeOwned>(text: &[u8]) -> Result<T, TypedError> {
-    let mut value: Value = serde_json::from_slice(text)?;
+    let fault = |error| TypedError::Json(json_fault(&error));
+    let mut value: Value = serde_json::from_slice(text).map_err(fault)?;
     bound(&mut value, "", "")?;
-    Ok(serde_json::from_value(value)?)
+    serde_json::from_value(value).map_err(fault)
 }
 
 /// Checks the numbers and makes the texts printable of the value called `name` in the object called `parent`.

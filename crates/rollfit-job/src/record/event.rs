@@ -44,6 +44,11 @@ pub enum Event {
     Unavailable(Unavailable),
     /// Something changed while a source was followed.
     Change(Box<FollowChange>),
+    /// Partitions that an interrupted run with --force has not rewritten, as selectors; of many a part.
+    Remaining {
+        /// The selectors.
+        only: Vec<String>,
+    },
     /// The last line, unless the run was killed.
     End(RunEnd),
     /// What a later version added.

@@ -33,6 +33,8 @@ pub struct Record {
     pub unavailable: Vec<Unavailable>,
     /// What changed while a source was followed.
     pub changes: Vec<FollowChange>,
+    /// What a run with --force has not rewritten that was interrupted, as selectors.
+    pub remaining: Vec<String>,
     /// The end; none if the run is in progress or was killed.
     pub end: Option<RunEnd>,
     /// Whether its process is gone without an end. The record itself cannot say so: who looks for the process does.
@@ -139,6 +141,7 @@ impl Record {
             Event::Sample(sample) => self.samples.push(*sample),
             Event::Unavailable(unavailable) => self.unavailable.push(unavailable),
             Event::Change(change) => self.changes.push(*change),
+            Event::Remaining { only } => self.remaining.extend(only),
             Event::End(end) => self.end = Some(end),
             Event::Unknown => {}
         }

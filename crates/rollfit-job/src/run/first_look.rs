@@ -139,6 +139,7 @@ impl Runner<'_> {
             Found::Ours(_) => State::DefinitionChanged,
             Found::Foreign(_) => State::Foreign,
             Found::Newer(_) => State::Newer,
+            Found::Blocked(_) => State::Blocked,
         }
     }
 }

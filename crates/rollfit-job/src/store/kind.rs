@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Advice, Bottleneck, Diagnosis, Examination, Sink, Source, StoreError, SurveyedTable, Switch};
+use super::{
+    Advice, Bottleneck, Diagnosis, Examination, JobExchange, Sink, Source, StoreError, SurveyedTable, Switch,
+};
 use crate::config::{JobConfig, StoreConfig};
 use crate::import::{BarsOptions, KeyReport, NewBars};
 use crate::partition::Partition;
@@ -66,6 +68,14 @@ pub trait StoreKind: Sync {
     /// # Errors
     /// As [`StoreKind::open`]; when the tables cannot be listed.
     fn survey(&self, store: &StoreConfig) -> Result<Vec<SurveyedTable>, StoreError>;
+
+    /// The schemas that have tables besides the one at `store`, sorted by name.
+    ///
+    /// # Errors
+    /// As [`StoreKind::survey`].
+    fn other_schemas(&self, _store: &StoreConfig) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// `url` without the passwords in it: what may be written into a file.
     ///
@@ -131,6 +141,15 @@ pub trait Store: Send + Sync {
     /// When a view is missing, features of others would be lost from sight, or the store cannot be asked.
     fn switch(&self, _partitions: &[Partition], _views_schema: &str) -> Result<Switch, StoreError> {
         Err(StoreError::permanent("this store has no views"))
+    }
+
+    /// Gets hold of this job and of the job `other` of the same store, none for the one without a name, to exchange their features.
+    ///
+    /// # Errors
+    /// When one of them has no features, a runner of one is at work ([`Fault::Transient`](super::Fault::Transient)), or the store does not
+    /// keep jobs apart by their names.
+    fn exchange(&self, _other: Option<&str>) -> Result<Box<dyn JobExchange + '_>, StoreError> {
+        Err(StoreError::permanent("this store does not keep jobs apart by their names"))
     }
 
     /// The statements by which the source tables of `partitions` take rows that hold no more than their series need.

@@ -31,6 +31,6 @@ pub use source::{
     Snapshot, Source,
 };
 pub use survey::{ColumnKind, SurveyedColumn, SurveyedTable};
-pub use switch::Switch;
+pub use switch::{JobExchange, Switch};
 
 pub use crate::store_error::{Fault, StoreError};

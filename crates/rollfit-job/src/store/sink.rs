@@ -22,6 +22,8 @@ pub enum Found {
     Foreign(String),
     /// Features that a later version of rollfit wrote; which, and what to do. Nothing of them is touched.
     Newer(String),
+    /// Something of others where features belong, beside which none are written, adopted or removed; what, and what to do.
+    Blocked(String),
 }
 
 /// What a sink holds of a partition, for who watches a store.

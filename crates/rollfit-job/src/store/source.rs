@@ -95,6 +95,8 @@ pub enum SeriesKind {
         /// The rows before a row that a derived value needs: [`Source::latest`] gives as many before the first one asked for.
         lookback_rows: usize,
     },
+    /// Values that are stored beside the features, of the table of another series and at its instants.
+    Included,
 }
 
 /// One series of one key, as a source is asked for it.
@@ -117,13 +119,21 @@ pub struct SeriesOfKey<'a> {
 }
 
 impl SeriesOfKey<'_> {
+    /// Where the configuration names its value column.
+    pub fn value_setting(&self) -> String {
+        match self.kind {
+            SeriesKind::Included => format!("\"{}.{}\" in `include` of [features]", self.name, self.value),
+            _ => format!("`value` of series `{}`", self.name),
+        }
+    }
+
     /// Checks that a store's table holds the values of the series, so that closes are never taken for them.
     ///
     /// # Errors
     /// When they are derived.
     pub fn check_stored(&self) -> Result<(), StoreError> {
         match self.kind {
-            SeriesKind::Stored | SeriesKind::Closes { .. } => Ok(()),
+            SeriesKind::Stored | SeriesKind::Closes { .. } | SeriesKind::Included => Ok(()),
             SeriesKind::Derived(Derivation { formula, .. }) => Err(StoreError::permanent(format!(
                 "series `{}` is derived ({formula}), and its source was opened without the derivation",
                 self.name

@@ -32,6 +32,8 @@ pub enum ColumnKind {
     },
     /// The value.
     Number,
-    /// Nothing.
+    /// The keys of a table whose rows are in a directory for each value.
+    Directory,
+    /// Nothing, or keys.
     Other,
 }

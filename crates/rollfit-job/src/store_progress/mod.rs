@@ -1,6 +1,6 @@
 //! How far a job is, wherever and by whomever it is done, as its store shows it: [`StoreWatcher`] looks, [`StoreProgress`] is what it saw.
 //!
-//! Invariants: no source is read, nothing is written and no claim is taken. A receipt is read once, and again only where its mark has changed.
+//! Invariants: no source is read, but asked which months have no rows; nothing is written and no claim is taken. A receipt is read once, and again only where its mark has changed.
 
 mod commit_pace;
 mod store_watcher;
@@ -31,6 +31,8 @@ pub struct HoldingCounts {
     pub definition_changed: u64,
     /// Of which there is nothing.
     pub missing: u64,
+    /// Of which there is nothing, and no series has a row.
+    pub empty: u64,
     /// With features that rollfit did not write.
     pub foreign: u64,
     /// With features that a later version of rollfit wrote.

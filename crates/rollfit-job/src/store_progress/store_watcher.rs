@@ -6,9 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 use super::commit_pace::Commit;
 use super::{CommitPace, HoldingCounts, StoreProgress};
 use crate::absence::Absence;
+use crate::config::JobConfig;
+use crate::empty::empty_partitions;
 use crate::partition::Partition;
 use crate::receipt::Definition;
-use crate::store::{Found, Holding, HoldingMark, Sink, StoreError};
+use crate::store::{Found, Holding, HoldingMark, Sink, Source, StoreError};
 use crate::workers::for_each;
 
 /// How many partitions are asked about at once.
@@ -23,6 +25,8 @@ enum HoldingKind {
     },
     DefinitionChanged,
     Missing,
+    /// Nothing, and no series has a row.
+    Empty,
     Foreign,
     Newer,
     Unreadable,
@@ -36,7 +40,7 @@ impl HoldingKind {
             }
             Ok(Found::Ours(_)) => Self::DefinitionChanged,
             Ok(Found::Nothing) => Self::Missing,
-            Ok(Found::Foreign(_)) => Self::Foreign,
+            Ok(Found::Foreign(_) | Found::Blocked(_)) => Self::Foreign,
             Ok(Found::Newer(_)) => Self::Newer,
             Err(_) => Self::Unreadable,
         }
@@ -58,6 +62,8 @@ pub struct StoreWatcher<'a> {
     definition: Definition,
     absence: Absence,
     workers: usize,
+    /// What says which partitions are empty.
+    source: Option<(&'a dyn Source, &'a JobConfig)>,
     watched: Vec<Watched>,
 }
 
@@ -71,7 +77,13 @@ impl<'a> StoreWatcher<'a> {
         workers: usize,
     ) -> Self {
         let watched = vec![Watched::default(); partitions.len()];
-        Self { sink, partitions, definition, absence, workers, watched }
+        Self { sink, partitions, definition, absence, workers, source: None, watched }
+    }
+
+    /// The same, and asks the source of the job which of the missing partitions are empty; once of each.
+    #[must_use]
+    pub fn with_source(self, source: &'a dyn Source, config: &'a JobConfig) -> Self {
+        Self { source: Some((source, config)), ..self }
     }
 
     /// Looks at the whole job. Receipts are read for `time` at most, those of the last commits first, and then some of all; the rest is
@@ -125,8 +137,24 @@ impl<'a> StoreWatcher<'a> {
         let batches: Vec<&[usize]> = order.chunks(TOGETHER).collect();
         let read =
             for_each(&batches, self.workers, |batch| if is_over() { Vec::new() } else { self.kinds(batch) });
+        let mut missing = Vec::new();
         for (at, kind) in batches.iter().zip(read).flat_map(|(batch, kinds)| batch.iter().zip(kinds)) {
             self.watched[*at].kind = Some(kind);
+            missing.extend((kind == HoldingKind::Missing).then_some(*at));
+        }
+        self.find_empty(missing);
+    }
+
+    /// Tells those that are empty of the partitions at these positions, of which there is nothing.
+    fn find_empty(&mut self, mut missing: Vec<usize>) {
+        let Some((source, config)) = self.source else { return };
+        missing.sort_unstable();
+        let partitions: Vec<Partition> = missing.iter().map(|&at| self.partitions[at].clone()).collect();
+        let empty = empty_partitions(source, config, &partitions, self.workers);
+        for (at, partition) in missing.into_iter().zip(partitions) {
+            if empty.contains(&partition) {
+                self.watched[at].kind = Some(HoldingKind::Empty);
+            }
         }
     }
 
@@ -173,6 +201,7 @@ impl<'a> StoreWatcher<'a> {
                 Some(HoldingKind::Done { .. }) => &mut counts.done,
                 Some(HoldingKind::DefinitionChanged) => &mut counts.definition_changed,
                 Some(HoldingKind::Missing) => &mut counts.missing,
+                Some(HoldingKind::Empty) => &mut counts.empty,
                 Some(HoldingKind::Foreign) => &mut counts.foreign,
                 Some(HoldingKind::Newer) => &mut counts.newer,
                 Some(HoldingKind::Unreadable) => &mut counts.unreadable,

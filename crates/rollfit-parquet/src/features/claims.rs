@@ -17,7 +17,7 @@ use rollfit_job::store::{HoldingMark, Look, Sink, StoreError};
 
 use crate::ParquetStore;
 use crate::fault::file_error;
-use crate::features::sink::{LOCK, PART, UNFINISHED, names_in};
+use crate::features::sink::{KEY_PREFIX, LOCK, PART, UNFINISHED, hive_dirs, names_in};
 use crate::file_system::refresh_dir;
 use crate::lock::{LockHolder, holder, modified_us};
 use crate::lock_note::LockNote;
@@ -80,6 +80,19 @@ impl ParquetStore {
 /// What to say of a lock that another runner has.
 pub(super) fn held_by(note: &LockNote, lock: &Path) -> String {
     format!("{note}, which has locked {}", lock.display())
+}
+
+/// Who has a partition of the job in this directory, as a clause; none where nobody has one.
+pub(super) fn first_claim(features_dir: &Path) -> Result<Option<String>, StoreError> {
+    for (_, key_dir) in hive_dirs(features_dir, KEY_PREFIX)? {
+        for name in names_in(&key_dir)? {
+            let lock = key_dir.join(name).join(LOCK);
+            if let Ok(Some(LockHolder { note, .. })) = holder(&lock) {
+                return Ok(Some(held_by(&note, &lock)));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// Who has the partition in this directory, as far as that can be read.

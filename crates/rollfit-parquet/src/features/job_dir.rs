@@ -22,6 +22,15 @@ pub(crate) fn job_dir_name(job: Option<&str>) -> String {
     job.map_or_else(|| FEATURES.to_owned(), |name| format!("{FEATURES}.{name}"))
 }
 
+/// The names of the jobs that have a directory in the store `dir`, sorted.
+pub(super) fn job_names(dir: &Path) -> Vec<String> {
+    let names = names_in(dir).unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
+    let job = |name: String| Some(name.strip_prefix(FEATURES)?.strip_prefix('.')?.to_owned());
+    let mut jobs: Vec<String> = names.filter_map(job).filter(|name| check_key(name).is_ok()).collect();
+    jobs.sort();
+    jobs
+}
+
 /// Checks that the job `name` can have its directory in the store `dir`.
 ///
 /// # Errors

@@ -2,7 +2,9 @@
 
 mod claims;
 pub(crate) mod durable_dirs;
+mod exchange;
 pub(crate) mod job_dir;
+pub(crate) mod job_lock;
 mod new_receipt;
 pub(crate) mod read_back;
 pub(crate) mod receipt_reader;

@@ -170,10 +170,7 @@ impl Sink for ParquetStore {
         // What a later version wrote is left alone, whatever lies beside it.
         match read() {
             Ok(newer @ Found::Newer(_)) if is_there => Ok(newer),
-            _ => {
-                let stranger = dir.join(stranger);
-                Ok(Found::Foreign(format!("{} was not written by rollfit", stranger.display())))
-            }
+            _ => Ok(Found::Blocked(in_the_way(&dir.join(stranger)))),
         }
     }
 
@@ -229,6 +226,7 @@ impl Sink for ParquetStore {
         }
         let dir = self.partition_dir(partition);
         refuse_linked_dirs(&self.dir, &dir)?;
+        self.check_job_dir_in_place()?;
         let lock = match take_lock(&dir, &self.note)? {
             LockAttempt::Taken(lock) => lock,
             LockAttempt::Held(note) => return Ok(Claim::Held(held_by(&note, &dir.join(LOCK)))),
@@ -311,6 +309,14 @@ pub(super) fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(Vec::new()),
         names => names.map_err(|error| file_error("list", dir, error)),
     }
+}
+
+/// What a file of others in a partition's directory means, and what to do about it.
+pub(super) fn in_the_way(stranger: &Path) -> String {
+    format!(
+        "{} was not written by rollfit, and readers would mix it with its features; move it elsewhere",
+        stranger.display()
+    )
 }
 
 /// The files in a partition's directory that are not ours and that a reader of the directory would take for data.

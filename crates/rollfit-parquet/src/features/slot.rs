@@ -15,7 +15,7 @@ use crate::encode::FeatureWriter;
 use crate::fault::{file_error, parquet_error};
 use crate::features::new_receipt::{cannot_adopt, check_copy, copy_with_receipt};
 use crate::features::read_back::{ParquetReader, RECEIPT_KEY};
-use crate::features::sink::{LOCK, UNFINISHED, foreign_files};
+use crate::features::sink::{LOCK, UNFINISHED, foreign_files, in_the_way};
 use crate::features::unit_check::check_unit_of_key;
 use crate::file_system::{FileSystem, OutputFile, refresh_dir};
 use crate::lock::ExclusiveLock;
@@ -144,6 +144,15 @@ impl ParquetSlot<'_> {
         StoreError::new(Fault::Transient, message)
     }
 
+    /// Checks that what there is of the partition is a file of ours, and alone.
+    fn check_adoptable(&self) -> Result<(), StoreError> {
+        match self.store.found(&self.partition)? {
+            Found::Foreign(what) => Err(cannot_adopt(&what, State::Foreign, &self.partition)),
+            Found::Blocked(what) => Err(StoreError::permanent(what)),
+            Found::Nothing | Found::Ours(_) | Found::Newer(_) => Ok(()),
+        }
+    }
+
     fn writer(&mut self) -> Result<&mut FeatureWriter<Sending>, StoreError> {
         let writer = match self.writer.take() {
             Some(writer) => writer,
@@ -214,9 +223,7 @@ impl Slot for ParquetSlot<'_> {
 
     /// The rows of a file of ours, whose bytes are checked.
     fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
-        if let Found::Foreign(what) = self.found()? {
-            return Err(cannot_adopt(&what, State::Foreign, &self.partition));
-        }
+        self.check_adoptable()?;
         let part = self.store.part(&self.partition);
         let reader = ParquetReader::open(&part, &self.partition, &self.store.output(&self.partition), None)?;
         self.read = reader.checksums();
@@ -232,9 +239,7 @@ impl Slot for ParquetSlot<'_> {
         let (unfinished, part) = (self.unfinished(), self.store.part(&self.partition));
         let unread = || StoreError::permanent(format!("{}: its rows were not read", part.display()));
         let checksums = self.read.ok_or_else(unread)?;
-        if let Found::Foreign(what) = self.found()? {
-            return Err(cannot_adopt(&what, State::Foreign, &self.partition));
-        }
+        self.check_adoptable()?;
         self.prepare()?;
         let mut file = Sending(self.create()?);
         copy_with_receipt((&part, &self.partition), checksums, receipt, (&unfinished, &mut file))?;
@@ -248,10 +253,7 @@ impl Slot for ParquetSlot<'_> {
 
     fn commit(mut self: Box<Self>, receipt: &Receipt) -> Result<u64, StoreError> {
         if let Some(stranger) = foreign_files(&self.dir)?.first() {
-            return Err(StoreError::permanent(format!(
-                "{}: readers would mix this file with the features of rollfit; move it elsewhere",
-                stranger.display()
-            )));
+            return Err(StoreError::permanent(in_the_way(stranger)));
         }
         let bytes = self.finish_file(receipt)?;
         // A run by other periods may have begun at the same moment.

@@ -291,7 +291,7 @@ fn stored_bars(sources_dir: &Path, key: &str) -> Result<StoredBars<'static>, Sto
     let mut stored = StoredBars::default();
     let table = sources_dir.join(format!("{BARS_TABLE}{key}"));
     let Some(paths) = table_files(&table)? else { return Ok(stored) };
-    warn_of_passed_over(&table);
+    warn_of_passed_over(&table, false);
     let index = TableIndex::default();
     // A column that grows is moved, and for a moment there twice.
     let mut bars_max = 0;

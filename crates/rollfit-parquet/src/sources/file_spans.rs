@@ -1,7 +1,7 @@
 //! [`FileSpans`]: what is known of a file of a table that need not be open: which file it is, its footer, and the
 //! instants of its row groups.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::Metadata;
 use std::io;
 use std::ops::Range;
@@ -114,9 +114,16 @@ pub(crate) struct Contents {
     pub(crate) checking: Mutex<()>,
     /// The instants of each row group, for each time column read so far.
     pub(crate) spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
+    /// Key columns whose rows all have a key, each with that.
+    pub(crate) agreed_keys: Mutex<HashSet<(String, String)>>,
 }
 
 impl Contents {
+    /// Whether the file has a column of this name.
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        self.metadata.schema().fields().iter().any(|field| field.name() == name)
+    }
+
     /// What the footer says under `key`.
     pub(crate) fn metadata_value(&self, key: &str) -> Option<String> {
         let entries = self.metadata.metadata().file_metadata().key_value_metadata()?;

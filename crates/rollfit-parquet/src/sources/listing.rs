@@ -8,6 +8,7 @@ use rollfit_job::foreign;
 use rollfit_job::store::StoreError;
 
 use crate::fault::file_error;
+use crate::sources::long::is_hive_dir;
 use crate::sources::staged::is_staging;
 use rollfit_files::dir_names::dir_names;
 use rollfit_files::regular_file;
@@ -68,7 +69,7 @@ pub(crate) fn table_files(dir: &Path) -> Result<Option<Vec<PathBuf>>, StoreError
     Ok(TableListing::read(dir)?.map(|listed| listed.paths))
 }
 
-fn is_read(name: &str) -> bool {
+pub(crate) fn is_read(name: &str) -> bool {
     name.ends_with(".parquet") && !name.starts_with(['.', '_'])
 }
 
@@ -76,10 +77,11 @@ fn is_bookkeeping(name: &str) -> bool {
     BOOKKEEPING.iter().any(|known| name == *known || known.ends_with('_') && name.starts_with(known))
 }
 
-/// Warns of the files of a table that look like data and are not read, if there are any.
-pub(crate) fn warn_of_passed_over(dir: &Path) {
-    let mut search = ListingSearch::default();
-    search.visit(dir, 0);
+/// Warns of the files of a table that look like data and are not read, if there are any. Of a long table those in Hive
+/// directories are.
+pub(crate) fn warn_of_passed_over(dir: &Path, is_long: bool) {
+    let mut search = ListingSearch { is_long, ..ListingSearch::default() };
+    search.visit(dir, 0, true);
     if let Some(warning) = search.warning(dir) {
         tracing::warn!("{warning}");
     }
@@ -88,19 +90,23 @@ pub(crate) fn warn_of_passed_over(dir: &Path) {
 /// A search for files that are passed over, within bounds.
 #[derive(Default)]
 struct ListingSearch {
+    is_long: bool,
+    /// Whether a directory that is not read has the name of a Hive directory.
+    has_hive: bool,
     found: Vec<PathBuf>,
     entries: usize,
     is_cut_short: bool,
 }
 
 impl ListingSearch {
-    fn visit(&mut self, dir: &Path, depth: usize) {
+    /// Searches a directory; `is_table` says whether its files are read.
+    fn visit(&mut self, dir: &Path, depth: usize, is_table: bool) {
         let Ok(entries) = fs::read_dir(dir) else { return self.give_up(dir) };
         for entry in entries.flatten() {
             if self.entries == ENTRIES_MAX {
                 return self.give_up(dir);
             }
-            self.visit_entry(&entry, depth);
+            self.visit_entry(&entry, depth, is_table);
         }
     }
 
@@ -110,10 +116,10 @@ impl ListingSearch {
         self.is_cut_short = true;
     }
 
-    fn visit_entry(&mut self, entry: &DirEntry, depth: usize) {
+    fn visit_entry(&mut self, entry: &DirEntry, depth: usize, is_table: bool) {
         let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
         let Ok(kind) = entry.file_type() else { return };
-        if (depth == 0 && is_read(&name)) || is_bookkeeping(&name) {
+        if (is_table && is_read(&name)) || is_bookkeeping(&name) {
             return;
         }
         self.entries += 1;
@@ -126,7 +132,10 @@ impl ListingSearch {
         if is_passed_over {
             self.found.push(path);
         } else if kind.is_dir() && !name.starts_with('.') {
-            if depth < DEPTH_MAX { self.visit(&path, depth + 1) } else { self.give_up(&path) }
+            let is_hive = is_hive_dir(&name);
+            self.has_hive |= is_hive && !self.is_long;
+            let is_table = is_table && self.is_long && is_hive;
+            if depth < DEPTH_MAX { self.visit(&path, depth + 1, is_table) } else { self.give_up(&path) }
         }
     }
 
@@ -143,8 +152,15 @@ impl ListingSearch {
             0 => String::new(),
             more => format!(" and {more} more"),
         };
+        let advice = match (self.is_long, self.has_hive) {
+            (true, _) => " or in directories such as symbol=EURUSD",
+            (false, true) => {
+                " (and in directories such as symbol=EURUSD, where `key_column` names that column)"
+            }
+            (false, false) => "",
+        };
         Some(format!(
-            "{}: {at_least}{} of its files are not read: {names}{more}. rollfit reads files directly in the directory \
+            "{}: {at_least}{} of its files are not read: {names}{more}. rollfit reads files directly in the directory{advice} \
              whose names end in .parquet and do not begin with . or _. Move, rename or remove the others",
             dir.display(),
             self.found.len()

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use rollfit_job::config::Series;
 use rollfit_job::key::KeysByCase;
 use rollfit_job::month::Month;
 use rollfit_job::period::Period;
@@ -16,7 +17,9 @@ use rollfit_job::store::{
 use crate::fault::file_error;
 use crate::names::{check_length, check_path};
 use crate::sources::file_spans::FileSpans;
+use crate::sources::long::{LongSeries, LongTable};
 use crate::sources::open_table::OpenTable;
+use crate::sources::series_table::{SeriesListing, SeriesTable};
 use crate::sources::sources_reader::ImportWait;
 use crate::{NAME, ParquetStore};
 use rollfit_job::keys::warn_of_empty;
@@ -25,26 +28,47 @@ use rollfit_job::keys::warn_of_empty;
 const EARLIER_ROWS_PER_LOOKBACK_ROW: usize = 4;
 
 impl ParquetStore {
-    /// The files of a series' table.
-    pub(crate) fn series_files(&self, series: &SeriesOfKey<'_>) -> Result<Arc<Vec<FileSpans>>, StoreError> {
+    /// Where the rows of a series are.
+    fn series_listing(&self, series: &SeriesOfKey<'_>) -> Result<SeriesListing, StoreError> {
         let dir = self.sources_dir.join(&series.table);
-        self.index.files(&dir, series.time)?.ok_or_else(|| missing_table(&dir, series))
+        let listing = match self.long_table_of(series) {
+            None => self.index.files(&dir, series.time)?.map(|files| SeriesListing { files, split: None }),
+            Some(long) => {
+                let rows = long.rows_of(series.key)?;
+                rows.map(|(files, split)| SeriesListing { files: Arc::new(files), split })
+            }
+        };
+        listing.ok_or_else(|| missing_table(&dir, series))
     }
 
-    /// As [`Self::series_files`], all of them checked.
-    pub(crate) fn checked_files(&self, series: &SeriesOfKey<'_>) -> Result<Arc<Vec<FileSpans>>, StoreError> {
-        let files = self.series_files(series)?;
+    /// The long table of a series; none where its table has the rows of one key.
+    pub(super) fn long_table_of(&self, series: &SeriesOfKey<'_>) -> Option<Arc<LongTable>> {
+        let SeriesOfKey { ref table, time, value, .. } = *series;
+        Some(self.long_table(LongSeries { table, key_column: series.key_column?, time, value }))
+    }
+
+    fn long_table(&self, series: LongSeries<'_>) -> Arc<LongTable> {
+        self.long.table(series, &self.series, (&self.sources_dir, &self.index))
+    }
+
+    /// The files of a series' table that have rows of its key, all of them checked.
+    pub(crate) fn checked_files(&self, series: &SeriesOfKey<'_>) -> Result<Vec<FileSpans>, StoreError> {
+        let files = self.series_listing(series)?.files;
         files.iter().try_for_each(|file| self.index.check(file, series.time))?;
+        let mut files = files.to_vec();
+        if let Some(long) = self.long_table_of(series) {
+            files.extend(long.mixed_files()?);
+        }
         Ok(files)
     }
 
-    /// As [`Self::series_files`], all of them of one import.
-    fn settled_files(
+    /// As [`Self::series_listing`], all of it of one import.
+    fn settled_listing(
         &self,
         series: &SeriesOfKey<'_>,
         wait: ImportWait,
-    ) -> Result<Arc<Vec<FileSpans>>, StoreError> {
-        self.reader.read(&[&series.table], wait, || self.series_files(series), |_| Ok(true))
+    ) -> Result<SeriesListing, StoreError> {
+        self.reader.read(&[&series.table], wait, || self.series_listing(series), |_| Ok(true))
     }
 
     /// Opens the files of a series' table that a span needs, and for a lookback the last ones before it. Checks the others
@@ -54,8 +78,8 @@ impl ParquetStore {
         series: &SeriesOfKey<'_>,
         span_us: &Range<i64>,
         lookback_rows: usize,
-    ) -> Result<OpenTable, StoreError> {
-        let listed = self.series_files(series)?;
+    ) -> Result<SeriesTable, StoreError> {
+        let SeriesListing { files: listed, split } = self.series_listing(series)?;
         let (time, value) = (series.time.to_owned(), series.value.to_owned());
         let mut table = OpenTable::new(self.index.clone(), listed.clone(), time, value);
         let is_needed = |file: &FileSpans| {
@@ -72,7 +96,7 @@ impl ParquetStore {
             }
         }
         table.open_earlier(EARLIER_ROWS_PER_LOOKBACK_ROW * lookback_rows)?;
-        Ok(table)
+        SeriesTable::open(series, table, split)
     }
 
     /// As [`Self::open_table`] for several series, all of one moment.
@@ -87,9 +111,10 @@ impl ParquetStore {
             tables.collect::<Result<Vec<_>, _>>()
         };
         // Listed once more: an import of an earlier version changes no generation.
-        let is_current = |tables: &Vec<OpenTable>| {
+        let is_current = |tables: &Vec<SeriesTable>| {
             let mut tables = series.iter().zip(tables);
-            tables.try_fold(true, |all, (series, table)| Ok(all && table.is_of(&self.series_files(series)?)))
+            tables
+                .try_fold(true, |all, (series, table)| Ok(all && table.is_of(&self.series_listing(series)?)))
         };
         let tables = self.reader.read(&table_names(series), ImportWait::Full, open, is_current)?;
         Ok(OpenSeries { tables })
@@ -102,7 +127,9 @@ fn table_names<'a>(series: &'a [SeriesOfKey<'_>]) -> Vec<&'a str> {
 
 pub(super) fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError {
     let others = [series.key.to_ascii_lowercase(), series.key.to_ascii_uppercase()];
-    let is_there = |key: &String| dir.with_file_name(series.table.replace(series.key, key)).is_dir();
+    let is_there = |key: &String| {
+        series.key_column.is_none() && dir.with_file_name(series.table.replace(series.key, key)).is_dir()
+    };
     let hint = others.iter().find(|key| is_there(key));
     let hint = hint.map_or_else(String::new, |key| format!("; there is one of the key `{key}`: case counts"));
     StoreError::permanent(format!(
@@ -115,7 +142,7 @@ pub(super) fn missing_table(dir: &Path, series: &SeriesOfKey<'_>) -> StoreError 
 impl Source for ParquetStore {
     fn check_keys(&self, keys: &[String]) -> Result<(), StoreError> {
         KeysByCase::check(keys.iter().map(String::as_str))
-            .map_err(|clash| StoreError::permanent(format!("{clash}; rename one and its tables")))
+            .map_err(|clash| StoreError::permanent(format!("{clash}; rename one in its tables")))
     }
 
     fn tables(&self) -> Result<BTreeSet<String>, StoreError> {
@@ -135,9 +162,16 @@ impl Source for ParquetStore {
         Ok(tables)
     }
 
+    fn keys_in(&self, series: &Series) -> Result<BTreeSet<String>, StoreError> {
+        let of_series = series.of_key("");
+        let Some(long) = self.long_table_of(&of_series) else { return Ok(BTreeSet::new()) };
+        let keys = || long.keys();
+        let found = self.reader.read(&[&of_series.table], ImportWait::Full, keys, |_| Ok(true))?;
+        found.ok_or_else(|| missing_table(&self.sources_dir.join(&of_series.table), &of_series))
+    }
+
     fn months(&self, series: &SeriesOfKey<'_>) -> Result<Option<(Month, Month)>, StoreError> {
-        let files = self.settled_files(series, ImportWait::Full)?;
-        let spans: Vec<(i64, i64)> = files.iter().filter_map(FileSpans::span_us).collect();
+        let spans = self.settled_listing(series, ImportWait::Full)?.spans_us();
         if spans.is_empty() {
             warn_of_empty(self.sources_dir.join(&series.table).display(), series.key);
         }
@@ -153,17 +187,12 @@ impl Source for ParquetStore {
     }
 
     fn estimate_rows(&self, series: &SeriesOfKey<'_>, period: Period) -> Result<u64, StoreError> {
-        let span_us = period.span_us();
-        let files = self.settled_files(series, ImportWait::Brief)?;
-        Ok(files.iter().map(|file| file.estimate_rows(&span_us)).sum())
+        Ok(self.settled_listing(series, ImportWait::Brief)?.estimate_rows(&period.span_us()))
     }
 
     fn gaps(&self, series: &SeriesOfKey<'_>, first: Month, last: Month) -> Result<Vec<Month>, StoreError> {
-        let files = self.settled_files(series, ImportWait::Brief)?;
-        let is_gap = |month: &Month| {
-            let span_us = month.span_us();
-            files.iter().all(|file| file.estimate_rows(&span_us) == 0)
-        };
+        let listing = self.settled_listing(series, ImportWait::Brief)?;
+        let is_gap = |month: &Month| listing.estimate_rows(&month.span_us()) == 0;
         Ok(first.through(last).filter(is_gap).collect())
     }
 
@@ -201,6 +230,11 @@ impl Source for ParquetStore {
         Ok(latest)
     }
 
+    fn check_followable(&self, series: &[SeriesOfKey<'_>]) -> Result<(), StoreError> {
+        self.check_size_to_follow(series)?;
+        self.heads(series)?.into_iter().try_for_each(|head| head.map(drop))
+    }
+
     fn holder(&self, series: &[SeriesOfKey<'_>]) -> Result<Option<String>, StoreError> {
         self.reader.holder(&table_names(series))
     }
@@ -224,13 +258,13 @@ impl Source for ParquetStore {
 fn lookback_rows_of(series: &SeriesOfKey<'_>) -> usize {
     match series.kind {
         SeriesKind::Closes { lookback_rows } => lookback_rows,
-        SeriesKind::Stored | SeriesKind::Derived(_) => 0,
+        SeriesKind::Stored | SeriesKind::Derived(_) | SeriesKind::Included => 0,
     }
 }
 
 /// The open files of several series: an import that replaces them does not reach these.
 struct OpenSeries {
-    tables: Vec<OpenTable>,
+    tables: Vec<SeriesTable>,
 }
 
 impl OpenSeries {
@@ -265,7 +299,7 @@ impl Snapshot for OpenSeries {
     }
 
     fn base(&mut self, series: usize) -> Result<Option<f64>, StoreError> {
-        self.tables[series].base()
+        self.tables[series].files.base()
     }
 
     fn count(&mut self, series: usize, span_us: Range<i64>) -> Result<u64, StoreError> {

@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use rollfit_job::foreign;
+use rollfit_job::json_fault::json_fault;
 use rollfit_job::key::check_key;
 use rollfit_job::month::Month;
 use rollfit_job::store::StoreError;
@@ -154,7 +155,7 @@ impl Staged {
             return Err(not_a_list(sources_dir, "it is too large"));
         }
         let staged: Self =
-            serde_json::from_slice(&text).map_err(|error| not_a_list(sources_dir, &error.to_string()))?;
+            serde_json::from_slice(&text).map_err(|error| not_a_list(sources_dir, &json_fault(&error)))?;
         if staged.renames.is_empty() {
             return Err(not_a_list(sources_dir, "it lists no files"));
         }

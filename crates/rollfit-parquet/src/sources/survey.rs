@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_schema::DataType;
@@ -14,6 +14,9 @@ use rollfit_job::store::{ColumnKind, Fault, StoreError, SurveyedColumn, Surveyed
 
 use crate::fault::{file_error, source_fault, unreadable};
 use crate::sources::listing::table_files;
+
+/// How deep directories are looked into.
+const HIVE_DEPTH_MAX: usize = 8;
 
 /// The tables in `sources` of the store at `dir`, sorted by name, each with the columns of its first file. Reads no rows.
 ///
@@ -59,11 +62,45 @@ fn surveyed(name: String, dir: &Path) -> SurveyedTable {
     }
 }
 
-/// The columns of the first file of a table; none where it has no file.
+/// The columns of the first file of a table, and those that the names of its Hive directories are; none where it has no file.
 fn first_columns(dir: &Path) -> Result<Option<Vec<SurveyedColumn>>, StoreError> {
-    let Some(path) = table_files(dir)?.unwrap_or_default().into_iter().next() else { return Ok(None) };
+    let (mut at, mut of_dirs) = (dir.to_owned(), Vec::new());
+    let path = loop {
+        if let Some(path) = table_files(&at)?.unwrap_or_default().into_iter().next() {
+            break path;
+        }
+        match first_hive_dir(&at)?.filter(|_| of_dirs.len() < HIVE_DEPTH_MAX) {
+            Some((column, path)) => {
+                of_dirs.push(column);
+                at = path;
+            }
+            None => return Ok(None),
+        }
+    };
     let read = contain_panics(|| columns_of(&path)).unwrap_or_else(|error| Err(unreadable(&path, &error)));
-    read.map(Some)
+    let of_file = read?;
+    of_dirs.retain(|column| !of_file.iter().any(|other| other.name == column.name));
+    Ok(Some(of_dirs.into_iter().chain(of_file).collect()))
+}
+
+/// The first directory of `dir` that is called `COLUMN=VALUE`, as writers of Hive tables call them, and its column.
+fn first_hive_dir(dir: &Path) -> Result<Option<(SurveyedColumn, PathBuf)>, StoreError> {
+    let entries = fs::read_dir(dir).map_err(|error| file_error("list", dir, error))?;
+    let mut found: Option<(SurveyedColumn, PathBuf)> = None;
+    for entry in entries {
+        let entry = entry.map_err(|error| file_error("list", dir, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let column = name.split_once('=').map(|(column, _)| column).filter(|column| !column.is_empty());
+        let Some(column) = column.filter(|_| !name.starts_with(['.', '_'])) else { continue };
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let is_first = found.as_ref().is_none_or(|(_, path)| entry.path() < *path);
+        if is_dir && is_first {
+            let (name, type_name) = (column.to_owned(), "the name of a directory".to_owned());
+            let column = SurveyedColumn { name, kind: ColumnKind::Directory, type_name };
+            found = Some((column, entry.path()));
+        }
+    }
+    Ok(found)
 }
 
 fn columns_of(path: &Path) -> Result<Vec<SurveyedColumn>, StoreError> {

@@ -183,7 +183,7 @@ impl TableFile {
         self.data_type(column).is_ok_and(DataType::is_numeric)
     }
 
-    fn check_numeric(&self, column: &str) -> Result<(), StoreError> {
+    pub(crate) fn check_numeric(&self, column: &str) -> Result<(), StoreError> {
         match self.data_type(column)? {
             kind if kind.is_numeric() => Ok(()),
             other => Err(self.not_a_number(column, other)),
@@ -193,7 +193,7 @@ impl TableFile {
     fn not_a_number(&self, column: &str, kind: &DataType) -> StoreError {
         let at = self.path.display();
         StoreError::permanent(format!(
-            "{at}: column `{column}` is {kind}, not a number; name another column with `value`"
+            "{at}: column `{column}` is {kind}, not a number; name another column with `value` or `include`"
         ))
     }
 
@@ -204,7 +204,7 @@ impl TableFile {
         ))
     }
 
-    fn append_instants(
+    pub(crate) fn append_instants(
         &self,
         column: &ArrayRef,
         time: &str,

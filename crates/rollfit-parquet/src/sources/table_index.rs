@@ -59,8 +59,8 @@ impl TableIndex {
             return Ok(Some(files));
         }
         let Some(listed) = TableListing::read(dir)? else { return Ok(None) };
-        if listed.has_others && lock(&self.named).insert(hash_of(dir)) {
-            warn_of_passed_over(dir);
+        if listed.has_others {
+            self.warn_of_passed_over(dir, false);
         }
         let files =
             listed.paths.into_iter().map(|path| self.spans(path, time)).collect::<Result<Vec<_>, _>>()?;
@@ -71,8 +71,15 @@ impl TableIndex {
         Ok(Some(files))
     }
 
+    /// Warns once of the files of a table that are not read, if there are any.
+    pub(crate) fn warn_of_passed_over(&self, dir: &Path, is_long: bool) {
+        if lock(&self.named).insert(hash_of(dir)) {
+            warn_of_passed_over(dir, is_long);
+        }
+    }
+
     /// The spans of a file, which is opened only if it is new or has changed.
-    fn spans(&self, path: PathBuf, time: &str) -> Result<FileSpans, StoreError> {
+    pub(crate) fn spans(&self, path: PathBuf, time: &str) -> Result<FileSpans, StoreError> {
         if !lock(&self.known).has(&path) {
             return Ok(self.open_unchecked(&path, time)?.file_spans());
         }
@@ -121,12 +128,25 @@ impl TableIndex {
         Ok(file)
     }
 
-    /// Opens a file of which no row is used: a plan needs the footers of all keys, and the rows of a few.
-    fn open_unchecked(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
-        contain_panics(|| self.open_file(path, time)).unwrap_or_else(|error| Err(unreadable(path, &error)))
+    /// As [`Self::open`], without the instants of its row groups.
+    pub(crate) fn open_without_spans(&self, path: &Path) -> Result<TableFile, StoreError> {
+        let file = contain_panics(|| self.open_footer(path));
+        let file = file.unwrap_or_else(|error| Err(unreadable(path, &error)))?;
+        file.check()?;
+        Ok(file)
     }
 
-    fn open_file(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
+    /// Opens a file of which no row is used: a plan needs the footers of all keys, and the rows of a few.
+    fn open_unchecked(&self, path: &Path, time: &str) -> Result<TableFile, StoreError> {
+        let open = || {
+            let mut file = self.open_footer(path)?;
+            file.spans = file.find_spans(time)?;
+            Ok(file)
+        };
+        contain_panics(open).unwrap_or_else(|error| Err(unreadable(path, &error)))
+    }
+
+    fn open_footer(&self, path: &Path) -> Result<TableFile, StoreError> {
         let (file, status) = self.files.open(path).map_err(|error| file_error("read", path, error))?;
         let file = Arc::new(file);
         let identity = FileIdentity::from_metadata(&status);
@@ -140,17 +160,16 @@ impl TableIndex {
             Some(bytes) => bytes.clone(),
             None => file,
         };
-        let mut opened = TableFile { path: path.to_owned(), file, identity, contents, spans: Arc::default() };
+        let opened = TableFile { path: path.to_owned(), file, identity, contents, spans: Arc::default() };
         if !is_known {
             lock(&self.known).insert(path, identity, opened.contents.clone());
         }
-        opened.spans = opened.find_spans(time)?;
         Ok(opened)
     }
 }
 
 /// When a directory was changed last; on a network file system as the server has it, which may be asked for names again.
-fn last_change(dir: &Path) -> io::Result<SystemTime> {
+pub(crate) fn last_change(dir: &Path) -> io::Result<SystemTime> {
     let flags = AtFlags::STATX_FORCE_SYNC;
     let Ok(status) = rustix::fs::statx(CWD, dir, flags, StatxFlags::BASIC_STATS) else {
         // Not every system lets a process ask so.
@@ -192,6 +211,7 @@ fn read_footer(path: &Path, file: &Arc<File>, status: &Metadata) -> Result<Arc<C
         is_checked: AtomicBool::default(),
         checking: Mutex::default(),
         spans: Mutex::default(),
+        agreed_keys: Mutex::default(),
     }))
 }
 
@@ -206,7 +226,7 @@ fn check_row_count(metadata: &ParquetMetaData) -> Result<(), String> {
 }
 
 /// Whether a directory or file changed long enough ago that a change from now on gives it another time stamp.
-fn is_settled(modified: SystemTime) -> bool {
+pub(crate) fn is_settled(modified: SystemTime) -> bool {
     const COARSEST_CLOCK: Duration = Duration::from_secs(3);
     modified.elapsed().is_ok_and(|age| age > COARSEST_CLOCK)
 }

@@ -27,6 +27,8 @@ enum Step {
     Length(usize, u64),
     SyncFile(usize),
     Rename(String, String),
+    /// Of two directories.
+    Exchange(String, String),
     /// With the directories that were in it.
     SyncDir(String, BTreeSet<String>),
     Remove(String),
@@ -36,7 +38,9 @@ impl Step {
     /// The directory whose names it changes.
     fn changed_dir(&self) -> Option<&str> {
         match self {
-            Self::Create(path) | Self::Rename(_, path) | Self::Remove(path) => Some(parent(path)),
+            Self::Create(path) | Self::Rename(_, path) | Self::Remove(path) | Self::Exchange(_, path) => {
+                Some(parent(path))
+            }
             _ => None,
         }
     }
@@ -213,6 +217,12 @@ impl Journal {
                         names.insert(to.clone(), file);
                     }
                 }
+                Step::Exchange(one, other) => {
+                    now = exchanged(now, one, other);
+                    if is_kept {
+                        names = exchanged(names, one, other);
+                    }
+                }
                 Step::Remove(path) => {
                     now.remove(path);
                     is_kept.then(|| names.remove(path));
@@ -236,6 +246,18 @@ impl Journal {
         let is_synced = || steps.iter().any(is_in);
         dir.is_empty() || self.base_dirs.contains(dir) || is_synced() && self.has_dir(steps, parent(dir))
     }
+}
+
+/// The files by their names when two directories have exchanged theirs.
+fn exchanged<T>(files: BTreeMap<String, T>, one: &str, other: &str) -> BTreeMap<String, T> {
+    let renamed =
+        |path: String| match (path.strip_prefix(&format!("{one}/")), path.strip_prefix(&format!("{other}/")))
+        {
+            (Some(below), _) => format!("{other}/{below}"),
+            (_, Some(below)) => format!("{one}/{below}"),
+            _ => path,
+        };
+    files.into_iter().map(|(path, file)| (renamed(path), file)).collect()
 }
 
 /// Whether a step changes names of a directory that was not synced after it.
@@ -295,6 +317,12 @@ impl FileSystem for Journal {
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         OsFileSystem.rename(from, to)?;
         self.add(Step::Rename(self.seen(from), self.seen(to)));
+        Ok(())
+    }
+
+    fn exchange(&self, one: &Path, other: &Path) -> io::Result<()> {
+        OsFileSystem.exchange(one, other)?;
+        self.add(Step::Exchange(self.seen(one), self.seen(other)));
         Ok(())
     }
 

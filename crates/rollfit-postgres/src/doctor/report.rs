@@ -92,8 +92,12 @@ fn policies(report: &RowSecurityReport) -> Option<String> {
 
 fn sources_table(sources: &[SourceTableReport]) -> Finding {
     let column = |column: &Option<String>| vec![column.as_deref().unwrap_or("missing").into()];
+    let table = |source: &SourceTableReport| match &source.key_column {
+        Some(_) => format!("{} ({})", source.table, source.key),
+        None => source.table.clone(),
+    };
     let row = |source: &SourceTableReport| {
-        vec![vec![source.table.as_str().into()], column(&source.time), column(&source.value), rows_of(source)]
+        vec![vec![table(source).into()], column(&source.time), column(&source.value), rows_of(source)]
     };
     let mut rows: Vec<Vec<Words>> = sources.iter().map(row).collect();
     // Series may share a column.

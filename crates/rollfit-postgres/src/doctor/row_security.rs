@@ -1,7 +1,7 @@
 //! Row-level security: the tables of the job whose policies apply to the role, and which of them prevent reading or
 //! writing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rollfit_job::config::RowSecurity;
 
@@ -52,8 +52,11 @@ impl PostgresStore {
         };
         if examination.is_source {
             let of_key = |key: &String| self.series.iter().map(|series| series.table.for_key(key)).collect();
-            let names: Vec<String> = examination.keys.iter().flat_map::<Vec<String>, _>(of_key).collect();
-            names.iter().for_each(|name| add(name, Accepting::Source, false));
+            let names = examination.keys.iter().flat_map::<Vec<String>, _>(of_key);
+            // Keys and series may share a table.
+            let mut seen = HashSet::new();
+            let names = names.filter(|name| seen.insert(name.clone()));
+            names.for_each(|name| add(&name, Accepting::Source, false));
         }
         if examination.is_sink {
             for partition in examination.partitions {

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rollfit_job::config::Series;
 use rollfit_job::few::few;
 use rollfit_job::period::Period;
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{SeriesOfKey, StoreError};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 use tokio_postgres::types::Type;
@@ -20,6 +20,7 @@ use crate::ddl::optional_index;
 use crate::import::source_table::RATE_INDEX;
 use crate::names::TableName;
 use crate::source::SeriesTable;
+use crate::source::followable::IndexedTable;
 use crate::tables::table::{Column, Table, describe};
 
 /// A table that series are read from.
@@ -31,6 +32,9 @@ pub(crate) struct SourceTableReport {
     pub(crate) series: String,
     /// The name, with its schema.
     pub(crate) table: String,
+    /// The column that tells keys apart and its type, if the table has the rows of several keys; none if it is missing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_column: Option<String>,
     /// The time column and its type; none if it is missing.
     pub(crate) time: Option<String>,
     /// The value column and its type; none if it is missing.
@@ -69,6 +73,8 @@ struct OfKey<'a> {
 struct Together {
     lacking: Lacking,
     without_index: BTreeSet<String>,
+    /// What tables of several keys lack to find the rows of one.
+    without_key_index: BTreeSet<String>,
     /// Statements by which tables of closes no longer demand a rate index.
     statements: BTreeSet<String>,
 }
@@ -90,31 +96,37 @@ impl PostgresStore {
         }
         let mut together = Together::default();
         let mut sources = Vec::new();
+        let indexed = self.indexed_long_tables(examination, findings)?;
         for key in examination.keys {
             let periods = periods_of_keys.remove(key.as_str()).unwrap_or_default();
             let of_key = OfKey { key, periods, tables: &tables };
             together.statements.extend(optional_index::alter_sql(&self.series, key, &tables));
+            let lacking =
+                self.series.iter().map(|series| self.lacks_key_index(&indexed, &series.of_key(key)));
+            together.without_key_index.extend(lacking.flatten());
             let first = sources.len();
             for series in &self.series {
                 sources.push(self.examine_source(&of_key, series, rights, &mut together, findings)?);
             }
             report_without_rows(key, &sources[first..], findings);
         }
-        together.lacking.report(&rights.role, findings);
-        if !together.statements.is_empty() {
-            findings.note(format!(
-                "rows of closes alone cannot be inserted: column {RATE_INDEX} is NOT NULL, although derived series do not read it; \
-                 run {}",
-                few(&together.statements)
-            ));
-        }
-        if let Some(first) = together.without_index.first() {
-            findings.note(format!(
-                "no index starts with the time column of {} source tables, such as {first}; each partition reads the whole table",
-                together.without_index.len()
-            ));
-        }
+        together.report(&rights.role, findings);
         Ok(sources)
+    }
+
+    /// Returns the tables with rows beneath those of several keys.
+    fn indexed_long_tables(
+        &self,
+        examination: &Examination<'_>,
+        findings: &mut Findings,
+    ) -> Result<Vec<IndexedTable>, StoreError> {
+        let Some(key) = examination.keys.first() else { return Ok(Vec::new()) };
+        let long = self.series.iter().filter(|series| series.key_column.is_some());
+        let long: Vec<SeriesOfKey<'_>> = long.map(|series| series.of_key(key)).collect();
+        if long.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(findings.found_out(self.indexed_tables(&long))?.unwrap_or_default())
     }
 
     fn examine_source(
@@ -132,43 +144,71 @@ impl PostgresStore {
             key: of_key.key.to_owned(),
             series: series.name.clone(),
             table: self.table(&name).to_string(),
+            key_column: series.key_column.as_deref().and_then(column),
             time: column(&series.time),
             value: column(&series.value),
             periods: None,
         };
         let asked = series.of_key(of_key.key);
-        let table = found.map_or_else(|| Err(self.missing(&asked)), |table| SeriesTable::new(table, &asked));
+        let table = found
+            .map_or_else(|| Err(self.missing(&name, asked.name)), |table| SeriesTable::new(table, &asked));
         let Some(table) = findings.found_out(table)? else { return Ok(source) };
+        let included = series.included_of_key(of_key.key);
+        let included =
+            found.iter().flat_map(|table| included.iter().map(|column| SeriesTable::new(table, column)));
+        for column in included {
+            findings.found_out(column)?;
+        }
         let has_right = rights.table(&name).is_some_and(|held| held.lacks(&["SELECT"]).is_empty());
         if !has_right && !self.may_read_columns(&name, series)? {
-            together.lacking.add(of_key.key, vec!["SELECT"], table.name);
+            let key = if series.key_column.is_some() { "" } else { of_key.key };
+            together.lacking.add(key, vec!["SELECT"], table.name);
         } else if rights.may_use && !rights.is_refused(&name) && !of_key.periods.is_empty() {
             let counted = self.in_snapshot(|session| count(session, &table, &series.time, &of_key.periods));
             if let Some(counted) = findings.found_out(counted)? {
-                together.without_index.extend((!counted.has_index).then(|| source.table.clone()));
+                let lacks_index = !counted.has_index && series.key_column.is_none();
+                together.without_index.extend(lacks_index.then(|| source.table.clone()));
                 source.periods = Some(counted.report(&table, findings));
             }
         }
         Ok(source)
     }
 
-    /// Returns whether the role may read the two columns, even if not the whole table.
+    /// Returns whether the role may read the columns of a series, even if not the whole table.
     fn may_read_columns(&self, name: &str, series: &Series) -> Result<bool, StoreError> {
         const QUESTION: &str = "
             SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_catalog.pg_class c
             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-            WHERE n.nspname = $1 AND c.relname = $2 AND a.attname IN ($3, $4)";
-        let parameters: [SqlParameter<'_>; 4] = [
-            (&self.schema, Type::TEXT),
-            (&name, Type::TEXT),
-            (&series.time, Type::TEXT),
-            (&series.value, Type::TEXT),
-        ];
+            WHERE n.nspname = $1 AND c.relname = $2 AND a.attname = ANY($3)";
+        let read = [&series.time, &series.value].into_iter();
+        let columns: Vec<&String> = read.chain(&series.key_column).chain(&series.include).collect();
+        let parameters: [SqlParameter<'_>; 3] =
+            [(&self.schema, Type::TEXT), (&name, Type::TEXT), (&columns, Type::TEXT_ARRAY)];
         self.in_snapshot(|session| {
             let rows = session.rows("look up the role's rights", QUESTION, &parameters)?;
             Ok(first_value::<Option<bool>>(&rows)?.flatten().unwrap_or(false))
         })
+    }
+}
+
+impl Together {
+    fn report(self, role: &str, findings: &mut Findings) {
+        self.lacking.report(role, findings);
+        if !self.statements.is_empty() {
+            findings.note(format!(
+                "rows of closes alone cannot be inserted: column {RATE_INDEX} is NOT NULL, although derived series do not read it; \
+                 run {}",
+                few(&self.statements)
+            ));
+        }
+        if let Some(first) = self.without_index.first() {
+            findings.note(format!(
+                "no index starts with the time column of {} source tables, such as {first}; each partition reads the whole table",
+                self.without_index.len()
+            ));
+        }
+        findings.notes.extend(self.without_key_index);
     }
 }
 
@@ -187,13 +227,12 @@ fn count(
     time_column: &str,
     periods: &[Period],
 ) -> Result<Counted, StoreError> {
-    let (time, name) = (&table.time, table.name.sql());
-    let condition = table.span_condition(&span_us(periods));
+    let time = &table.time;
+    let rows = table.rows_where(&table.span_condition(&span_us(periods)));
     let sql = format!(
-        "SELECT CASE WHEN isfinite({time}) THEN to_char({time}, 'YYYY-MM') END, count(*)
-         FROM {name} WHERE {condition} GROUP BY 1"
+        "SELECT CASE WHEN isfinite({time}) THEN to_char({time}, 'YYYY-MM') END, count(*) FROM {rows} GROUP BY 1"
     );
-    let rows = session.rows(&format!("count the rows of {}", table.name), &sql, &[])?;
+    let rows = session.rows(&format!("count the rows of {}", table.place()), &sql, &[])?;
     let mut counted: BTreeMap<Period, u64> = periods.iter().map(|period| (*period, 0)).collect();
     let mut infinite = 0;
     for row in &rows {
@@ -238,11 +277,12 @@ fn span_us(periods: &[Period]) -> Range<i64> {
 
 impl Counted {
     fn report(self, table: &SeriesTable, findings: &mut Findings) -> Vec<CountedPeriod> {
-        let name = &table.name;
         if self.infinite > 0 {
             findings.problem_once(Problem::new(format!(
-                "{name}: {} is infinite in {} rows; instants must be finite",
-                table.time, self.infinite
+                "{}: {} is infinite in {} rows; instants must be finite",
+                table.place(),
+                table.time,
+                self.infinite
             )));
         }
         self.periods

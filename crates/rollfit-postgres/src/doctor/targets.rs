@@ -202,7 +202,7 @@ impl PostgresStore {
                 target.holds = Holds::Newer;
                 target.cause = Some(what.clone());
             }
-            Found::Foreign(what) => {
+            Found::Foreign(what) | Found::Blocked(what) => {
                 target.holds = Holds::Foreign;
                 target.cause = Some(what.clone());
                 target.rows = self.foreign_rows(inspection, rights)?;

@@ -254,7 +254,7 @@ impl Sink for PostgresStore {
         }
         let receipt = match inspection.found {
             Found::Ours(receipt) => Some(*receipt),
-            Found::Nothing | Found::Foreign(_) | Found::Newer(_) => None,
+            Found::Nothing | Found::Foreign(_) | Found::Newer(_) | Found::Blocked(_) => None,
         };
         Ok(Box::new(TableReader::new(session, &self.series, leaves, receipt, true)))
     }

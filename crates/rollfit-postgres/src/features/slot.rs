@@ -145,7 +145,7 @@ impl Slot for PostgresSlot<'_> {
     fn read(&mut self) -> Result<Box<dyn FeatureReader + '_>, StoreError> {
         let receipt = match &self.found {
             Found::Ours(receipt) => Some(receipt.as_ref().clone()),
-            Found::Nothing | Found::Foreign(_) | Found::Newer(_) => None,
+            Found::Nothing | Found::Foreign(_) | Found::Newer(_) | Found::Blocked(_) => None,
         };
         let leaves = self.targets.iter().map(|target| target.leaf.clone()).collect();
         let series = &self.store.series;
@@ -155,7 +155,7 @@ impl Slot for PostgresSlot<'_> {
     fn adopt(mut self: Box<Self>, receipt: &Receipt) -> Result<(), StoreError> {
         let rows_by = match &self.found {
             Found::Ours(_) => RowsBy::RunBefore,
-            Found::Nothing | Found::Foreign(_) | Found::Newer(_) => RowsBy::ThisSession,
+            Found::Nothing | Found::Foreign(_) | Found::Newer(_) | Found::Blocked(_) => RowsBy::ThisSession,
         };
         let (written, triggers) = self.write_receipt(receipt, rows_by, (Vec::new(), None, 0))?;
         if !triggers.is_empty() {

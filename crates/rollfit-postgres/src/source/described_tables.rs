@@ -54,7 +54,7 @@ impl PostgresStore {
             tables.insert(describe_at_once(&mut session, &self.settings, &self.schema, &unknown)?);
         }
         let table = |series: &SeriesOfKey<'_>| {
-            let table = tables.get(&series.table).ok_or_else(|| self.missing(series))?;
+            let table = tables.get(&series.table).ok_or_else(|| self.missing(&series.table, series.name))?;
             self.check_row_security(&table, Accepting::Source)?;
             SeriesTable::new(&table, series)
         };

@@ -12,8 +12,9 @@ use crate::PostgresStore;
 use crate::connection::session::TransactionSettings;
 use crate::copy::instant::ServerInstant;
 use crate::source::SeriesTable;
+use crate::source::key_rows::KeyRows;
 
-/// How many tables one statement asks: the server answers with at most 1,664 columns, and plans and locks each.
+/// How many tables one statement asks, a table of several keys once for each: the server answers with at most 1,664 columns, and plans and locks each.
 const TABLES_MAX: usize = 500;
 /// As how many tables a partitioned one counts whose last instant isn't known: each of its partitions is locked then.
 const PARTITIONS: usize = 100;
@@ -30,16 +31,19 @@ pub(crate) struct SeenHeads(Mutex<Seen>);
 struct Seen {
     /// The tables that could not be asked the last time.
     failed: HashSet<String>,
-    /// The last instants, by table and time column: the server need not look into partitions before them.
-    lasts_us: HashMap<(String, String), i64>,
+    /// The last instants: the server need not look into partitions before them.
+    lasts_us: HashMap<HeadName, i64>,
 }
+
+/// A table, a time column, and the rows of the table that are meant.
+type HeadName = (String, String, Option<KeyRows>);
 
 type Head = Result<SeriesHead, StoreError>;
 
-/// A table and a time column, asked for its last instant: the head of all series that have both.
+/// A table, or the rows of a key there, and a time column, asked for its last instant: the head of all series that have both.
 struct Asked<'a> {
     name: &'a str,
-    time: &'a str,
+    head: HeadName,
     /// The series, and where their heads go.
     series: Vec<(usize, &'a SeriesOfKey<'a>)>,
     table: SeriesTable,
@@ -61,17 +65,21 @@ impl SeenHeads {
         };
     }
 
-    fn last_us(&self, table: &str, time: &str) -> Option<i64> {
-        lock(&self.0).lasts_us.get(&(table.to_owned(), time.to_owned())).copied()
+    fn last_us(&self, name: &HeadName) -> Option<i64> {
+        lock(&self.0).lasts_us.get(name).copied()
     }
 
-    fn note_last(&self, asked: &Asked<'_>, last_us: Option<i64>) {
-        let (lasts_us, key) = (&mut lock(&self.0).lasts_us, (asked.name.to_owned(), asked.time.to_owned()));
+    fn note_last(&self, name: HeadName, last_us: Option<i64>) {
+        let lasts_us = &mut lock(&self.0).lasts_us;
         match last_us {
-            Some(last_us) => lasts_us.insert(key, last_us),
-            None => lasts_us.remove(&key),
+            Some(last_us) => lasts_us.insert(name, last_us),
+            None => lasts_us.remove(&name),
         };
     }
+}
+
+fn head_name(series: &SeriesOfKey<'_>, table: &SeriesTable) -> HeadName {
+    (series.table.clone(), series.time.to_owned(), table.key_rows.clone())
 }
 
 impl Asked<'_> {
@@ -109,6 +117,12 @@ fn statements<'a, 'b>(mut asked: &'a [Asked<'b>]) -> Vec<&'a [Asked<'b>]> {
     pieces
 }
 
+/// Returns where a table ends, near the middle; none where all are of one table.
+fn middle(asked: &[Asked<'_>]) -> Option<usize> {
+    let ends = (1..asked.len()).filter(|&at| asked[at - 1].name != asked[at].name);
+    ends.min_by_key(|at| at.abs_diff(asked.len() / 2))
+}
+
 impl PostgresStore {
     /// Returns the head of each of `series`.
     pub(super) fn last_instants(&self, series: &[SeriesOfKey<'_>]) -> Result<Vec<Head>, StoreError> {
@@ -119,14 +133,14 @@ impl PostgresStore {
         for asked in statements(&together) {
             self.ask_together(asked, &mut heads)?;
         }
-        for asked in &alone {
-            self.ask_apart(std::slice::from_ref(asked), &mut heads)?;
+        for asked in alone.chunk_by(|one, other| one.name == other.name).flat_map(statements) {
+            self.ask_apart(asked, &mut heads)?;
         }
         heads.sort_by_key(|(at, _)| *at);
         Ok(heads.into_iter().map(|(_, head)| head).collect())
     }
 
-    /// Returns the tables that can be asked, each once; the heads of the other series are errors.
+    /// Returns what can be asked, each once and those of a table together; the heads of the other series are errors.
     fn asked<'a>(
         &self,
         series: impl Iterator<Item = (usize, &'a SeriesOfKey<'a>)>,
@@ -136,19 +150,20 @@ impl PostgresStore {
         let tables = self.described_sources(&series)?;
         let (mut asked, mut known) = (Vec::<Asked<'_>>::new(), HashMap::new());
         for ((at, series), table) in places.into_iter().zip(series).zip(tables) {
-            let (name, time) = (series.table.as_str(), series.time);
             match table {
                 Ok(table) => {
-                    let place = *known.entry((name, time)).or_insert(asked.len());
+                    let head = head_name(series, &table);
+                    let place = *known.entry(head.clone()).or_insert(asked.len());
                     if place == asked.len() {
-                        let since_us = self.seen_heads.last_us(name, time);
-                        asked.push(Asked { name, time, series: Vec::new(), table, since_us });
+                        let since_us = self.seen_heads.last_us(&head);
+                        asked.push(Asked { name: &series.table, head, series: Vec::new(), table, since_us });
                     }
                     asked[place].series.push((at, series));
                 }
                 Err(error) => heads.push((at, Err(error))),
             }
         }
+        asked.sort_by_key(|asked| asked.name);
         Ok(asked)
     }
 
@@ -168,24 +183,26 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Asks them, and where that fails, each half by itself.
+    /// Asks them, and where that fails, the tables of each half by themselves.
     fn ask_apart(&self, asked: &[Asked<'_>], heads: &mut Vec<(usize, Head)>) -> Result<(), StoreError> {
-        match (self.ask(asked, LOCK_TIMEOUT_APART), asked) {
+        match (self.ask(asked, LOCK_TIMEOUT_APART), middle(asked)) {
             (Ok(found), _) => {
                 asked.iter().for_each(|asked| self.seen_heads.note_failed(asked.name, false));
                 heads.extend(found);
             }
             (Err(error), _) if error.is_unconnected() => return Err(error),
-            (Err(error), [one]) => {
-                self.seen_heads.note_failed(one.name, true);
+            (Err(error), None) => {
+                let name = asked.first().map(|asked| asked.name);
+                name.into_iter().for_each(|name| self.seen_heads.note_failed(name, true));
                 // A table that is locked is not described again at each look: that may wait for the lock too.
                 if error.fault() == Fault::Permanent {
-                    self.source_tables.forget([one.name]);
+                    self.source_tables.forget(name);
                 }
-                heads.extend(one.heads(Err(error)));
+                let again = || StoreError::new(error.fault(), error.to_string());
+                heads.extend(asked.iter().flat_map(|asked| asked.heads(Err(again()))));
             }
-            (Err(_), several) => {
-                let (first, second) = several.split_at(several.len() / 2);
+            (Err(_), Some(middle)) => {
+                let (first, second) = asked.split_at(middle);
                 self.ask_apart(first, heads)?;
                 self.ask_apart(second, heads)?;
             }
@@ -207,7 +224,7 @@ impl PostgresStore {
         }
         let heads = |(asked, last): (&Asked<'_>, Option<ServerInstant>)| {
             let last_us = last.map(|last| asked.table.finite_us(last)).transpose();
-            self.seen_heads.note_last(asked, last_us.as_ref().ok().copied().flatten());
+            self.seen_heads.note_last(asked.head.clone(), last_us.as_ref().ok().copied().flatten());
             asked.heads(last_us)
         };
         Ok(asked.iter().zip(lasts).flat_map(heads).collect())
@@ -222,7 +239,7 @@ impl PostgresStore {
     ) -> Result<Vec<Option<ServerInstant>>, StoreError> {
         let doing = match asked {
             [] => return Ok(Vec::new()),
-            [one] => format!("read the last row of {}", one.table.name),
+            [one] => format!("read the last row of {}", one.table.place()),
             several => format!("read the last rows of {} tables", several.len()),
         };
         let last = |asked: &&Asked<'_>| format!("({})", asked.table.last_sql(since_us(asked)));

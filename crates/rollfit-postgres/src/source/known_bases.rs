@@ -53,7 +53,9 @@ impl BasesTable {
 
 /// Returns the key whose import may have written a series, if that is one of closes.
 pub(super) fn imported_key<'a>(series: &SeriesOfKey<'a>) -> Option<&'a str> {
-    (is_closes(series) && M1.is_of(&series.table, series.key)).then_some(series.key)
+    // An import writes no table of several keys.
+    let is_imported = series.key_column.is_none() && M1.is_of(&series.table, series.key);
+    (is_closes(series) && is_imported).then_some(series.key)
 }
 
 fn is_closes(series: &SeriesOfKey<'_>) -> bool {

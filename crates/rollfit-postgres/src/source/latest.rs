@@ -56,7 +56,7 @@ impl PostgresStore {
         let asked = |(series, table): (&SeriesOfKey<'_>, Result<SeriesTable, StoreError>)| {
             let lookback_rows = match series.kind {
                 SeriesKind::Closes { lookback_rows } => lookback_rows,
-                SeriesKind::Stored | SeriesKind::Derived(_) => 0,
+                SeriesKind::Stored | SeriesKind::Derived(_) | SeriesKind::Included => 0,
             };
             Ok(AskedSeries { table: table?, lookback_rows, base: base_sql(series)? })
         };
@@ -66,7 +66,7 @@ impl PostgresStore {
     fn ask_latest(&self, asked: &[AskedSeries], query: LatestQuery) -> Result<LatestRows, StoreError> {
         let doing = match asked {
             [] => return Ok(LatestRows::default()),
-            [first, ..] => format!("read the last rows of {}", first.table.name),
+            [first, ..] => format!("read the last rows of {}", first.table.place()),
         };
         let sql = latest_sql(asked, query, true);
         let answer = self.pool.session()?.rows_at_once(&self.settings, &doing, &sql, &[])?;
@@ -151,25 +151,24 @@ impl SeriesTable {
     /// reported, unless there are too many rows before them.
     fn since_sql(&self, from_us: i64, lookback_rows: usize) -> String {
         let (time, value, from) = (&self.time, &self.value, self.time_type.literal(from_us));
-        let name = self.name.sql();
-        let rows = format!("SELECT {time} AS t, {value} AS v FROM {name} WHERE {time}");
-        let from_on = format!(
-            "({rows} >= {from} ORDER BY {time} LIMIT {LATEST_ROWS_MAX}) UNION ALL ({rows} = '-infinity' LIMIT 1)"
-        );
+        let rows = |condition: String| {
+            format!("SELECT {time} AS t, {value} AS v FROM {}", self.rows_where(&condition))
+        };
+        let from_on = rows(format!("{time} >= {from}"));
+        let infinite = rows(format!("{time} = '-infinity'"));
+        let from_on =
+            format!("({from_on} ORDER BY {time} LIMIT {LATEST_ROWS_MAX}) UNION ALL ({infinite} LIMIT 1)");
         if lookback_rows == 0 {
             return from_on;
         }
-        let before =
-            format!("{rows} < {from} AND {time} > '-infinity' ORDER BY {time} DESC LIMIT {lookback_rows}");
-        format!("{from_on} UNION ALL ({before})")
+        let before = rows(format!("{time} < {from} AND {time} > '-infinity'"));
+        format!("{from_on} UNION ALL ({before} ORDER BY {time} DESC LIMIT {lookback_rows})")
     }
 
     /// Returns a query for the number of rows before an instant, at most `rows_max`.
     fn count_before_sql(&self, instant_us: i64, rows_max: usize) -> String {
         let (time, before) = (&self.time, self.time_type.literal(instant_us));
-        format!(
-            "SELECT count(*) FROM (SELECT FROM {} WHERE {time} < {before} LIMIT {rows_max}) b",
-            self.name.sql()
-        )
+        let rows = self.rows_where(&format!("{time} < {before}"));
+        format!("SELECT count(*) FROM (SELECT FROM {rows} LIMIT {rows_max}) b")
     }
 }

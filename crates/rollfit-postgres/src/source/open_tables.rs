@@ -49,7 +49,7 @@ impl OpenTables {
     fn read_all(&mut self) -> Result<(), StoreError> {
         let request = |table: &SeriesTable| {
             let sql = table.arrays_sql(&self.span_us, self.lookback_rows);
-            Request::query(format!("read {}", table.name), sql, Vec::new())
+            Request::query(format!("read {}", table.place()), sql, Vec::new())
         };
         let requests = self.tables.iter().map(request).collect();
         let mut answers = self.session.at_once(requests);
@@ -62,7 +62,7 @@ impl OpenTables {
     /// Asks for the last instant of all series.
     fn read_lasts(&mut self) -> Result<(), StoreError> {
         let request = |table: &SeriesTable| {
-            let doing = format!("read the last row of {}", table.name);
+            let doing = format!("read the last row of {}", table.place());
             Request::query(doing, table.last_sql(None), Vec::new())
         };
         let requests = self.tables.iter().map(request).collect();

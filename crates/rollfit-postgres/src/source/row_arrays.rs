@@ -43,7 +43,8 @@ impl SeriesTable {
         }
         Err(StoreError::permanent(format!(
             "{}: the server did not sort the rows by {}",
-            self.name, self.time
+            self.place(),
+            self.time
         )))
     }
 }

@@ -73,7 +73,7 @@ BEGIN
     {}
   ) s(name, has_parts, digest) WHERE s.digest IS DISTINCT FROM {STATE};
   IF changed IS NOT NULL THEN
-    RAISE EXCEPTION 'changed since this was printed: %', changed USING HINT = 'Print it again with rollfit schema --switch.';
+    RAISE EXCEPTION 'changed since this was printed: %', changed USING HINT = 'Print it again with rollfit switch.';
   END IF;",
             states.join(",\n    ")
         );
@@ -91,7 +91,7 @@ BEGIN
     EXECUTE format({}, pair.deployed, pair.fits) INTO deployed, fits, lost, first, last;
     IF lost > 0 OR deployed > fits THEN
       RAISE EXCEPTION '% has rows that % lacks', pair.deployed, pair.fits
-        USING HINT = 'Run rollfit run, and print this again with rollfit schema --switch.';
+        USING HINT = 'Run rollfit run, and print this again with rollfit switch.';
     END IF;
   END LOOP;",
                 pairs.join(",\n    "),

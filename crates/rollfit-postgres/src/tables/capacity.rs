@@ -20,10 +20,12 @@ const SYSTEM_COLUMNS: [&str; 6] = ["tableoid", "xmin", "cmin", "xmax", "cmax", "
 /// # Errors
 /// When one would have too many, or a name is too long or the server's own.
 pub(crate) fn check_columns(series: &[Series]) -> Result<(), StoreError> {
-    for Series { name, columns, fit_columns, windows, metrics, .. } in series {
+    for Series { name, columns, fit_columns, include, windows, metrics, .. } in series {
         if columns.len() >= COLUMNS_MAX {
+            let beside =
+                if include.is_empty() { String::new() } else { format!(" + {} included", include.len()) };
             return Err(StoreError::permanent(format!(
-                "[series.{name}]: {} windows x {} metrics = {} columns, but a table of PostgreSQL has at most \
+                "[series.{name}]: {} windows x {} metrics{beside} = {} columns, but a table of PostgreSQL has at most \
                  {COLUMNS_MAX}, {TIME_COLUMN} included; use fewer windows, or name the `metrics`",
                 windows.len(),
                 metrics.len(),

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use rollfit_job::few::few;
+use rollfit_job::nearest::did_you_mean;
 use rollfit_job::store::StoreError;
 use tokio_postgres::types::Type;
 
@@ -68,13 +70,36 @@ pub(crate) struct Column {
     pub(crate) default: Option<String>,
     /// Whether the server generates its values.
     pub(crate) generated: bool,
+    /// The labels of its type, if that is an enum; empty otherwise.
+    pub(crate) labels: Vec<String>,
+    /// Whether its collation takes texts of different bytes for equal.
+    pub(crate) merges_texts: bool,
 }
 
 impl Table {
     pub(crate) fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)
     }
+
+    /// Returns the column that a setting names, told as "`time` of series `idx`".
+    ///
+    /// # Errors
+    /// When there is none, with the one that may be meant.
+    pub(crate) fn needed_column(&self, setting: &str, name: &str) -> Result<&Column, StoreError> {
+        let names = || self.columns.iter().map(|column| column.name.as_str());
+        self.column(name).ok_or_else(|| {
+            StoreError::permanent(format!(
+                "{} has no column {name}; {}correct {setting} (its columns: {})",
+                self.name,
+                did_you_mean(name, names()),
+                few(names())
+            ))
+        })
+    }
 }
+
+/// The first number that the server gives to what users define, such as types and collations.
+const USER_DEFINED: u32 = 16_384;
 
 /// Describes the tables of the schema $1 with the names $2, one row per column. The OFFSET makes the server look up policies once per table.
 pub(crate) fn describe_sql() -> String {
@@ -89,7 +114,13 @@ pub(crate) fn describe_sql() -> String {
                     SELECT format('%I.%I', xn.nspname, x.relname) FROM pg_catalog.pg_inherits xi
                     JOIN pg_catalog.pg_class x ON x.oid = xi.inhrelid
                     JOIN pg_catalog.pg_namespace xn ON xn.oid = x.relnamespace
-                    WHERE xi.inhparent = c.oid ORDER BY 1) END AS children
+                    WHERE xi.inhparent = c.oid ORDER BY 1) END AS children,
+                CASE WHEN a.atttypid >= {USER_DEFINED} THEN ARRAY(
+                    SELECT e.enumlabel::text FROM pg_catalog.pg_enum e
+                    WHERE e.enumtypid = a.atttypid ORDER BY e.enumsortorder) END AS labels,
+                CASE WHEN a.attcollation >= {USER_DEFINED} THEN EXISTS (
+                    SELECT FROM pg_catalog.pg_collation l
+                    WHERE l.oid = a.attcollation AND NOT l.collisdeterministic) ELSE false END AS merges_texts
          FROM (SELECT c.oid, c.relname, c.relkind, c.relpartbound, c.relispartition, c.relhassubclass,
                       has_table_privilege(c.oid, 'SELECT'), {}
                FROM pg_catalog.pg_class c
@@ -175,6 +206,8 @@ impl Column {
             not_null: row.get(7)?,
             default: row.get(8)?,
             generated: row.get(9)?,
+            labels: row.get::<_, Option<Vec<String>>>("labels")?.unwrap_or_default(),
+            merges_texts: row.get("merges_texts")?,
         }))
     }
 }

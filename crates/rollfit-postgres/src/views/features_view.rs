@@ -51,7 +51,7 @@ impl PostgresStore {
 
     fn select(&self, views: &Views, series: &Series, from: &TableName) -> String {
         let schema = quoted(&self.schema);
-        let fits: Vec<String> = series.fit_columns.iter().map(|column| quoted(column)).collect();
+        let fits: Vec<String> = series.fit_number_columns().iter().map(|column| quoted(column)).collect();
         let mut columns = vec![quoted(TIME_COLUMN)];
         let windows = series.windows.iter().zip(fits.chunks_exact(FIT_NUMBERS.len()));
         let mut names = series.columns.iter();
@@ -63,6 +63,13 @@ impl PostgresStore {
                 columns.push(if value == name { name } else { format!("{value} AS {name}") });
             }
         }
+        columns.extend(series.included_columns().iter().map(|name| {
+            let name = quoted(name);
+            match views.are_decimals {
+                true => format!("{schema}.{}({name}) AS {name}", decimal_function::NAME),
+                false => name,
+            }
+        }));
         format!("SELECT {}\nFROM {}", columns.join(",\n    "), from.sql())
     }
 }

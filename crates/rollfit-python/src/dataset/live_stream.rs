@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use rollfit::{Metric, Stream};
 use rollfit_cli::OpenStores;
-use rollfit_job::config::{Boundary, JobConfig};
+use rollfit_job::config::{Boundary, JobConfig, Series};
 use rollfit_job::live_tail::LiveTail;
 use rollfit_job::lock::lock;
 use rollfit_job::month::display_instant;
@@ -32,8 +32,10 @@ pub(crate) struct LiveStream {
     boundary: Boundary,
     by: PeriodUnit,
     series: Vec<String>,
-    /// The names of the columns of all series, in order.
+    /// The names of the features of all series, in order.
     columns: Vec<Py<PyString>>,
+    /// Those of included columns, which are given with a row.
+    included: Vec<String>,
     seeded_rows: usize,
     seeded_from: Vec<StoredState>,
     state: Mutex<LiveState>,
@@ -92,15 +94,20 @@ impl LiveStream {
             boundary: config.boundary,
             by: config.by,
             series: series_names(config),
-            columns: config.feature_names().map(|name| PyString::new(py, name).unbind()).collect(),
+            columns: computed_names(config).map(|name| PyString::new(py, name).unbind()).collect(),
+            included: config.series.iter().flat_map(|series| series.included_columns().to_vec()).collect(),
             seeded_rows: tail.instants_us.len(),
             seeded_from,
             state: Mutex::new(state),
         })
     }
 
-    /// The value of each series, in order.
-    fn values(&self, row: &Bound<'_, PyTuple>, named: Option<&Bound<'_, PyDict>>) -> PyResult<Vec<f64>> {
+    /// The value of each series, in order, and those of included columns that are given.
+    fn values(
+        &self,
+        row: &Bound<'_, PyTuple>,
+        named: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<(Vec<f64>, Vec<(&str, f64)>)> {
         let usage = || match self.series.as_slice() {
             [one] => PyTypeError::new_err(format!("push one value, or {one}=value")),
             several => PyTypeError::new_err(format!(
@@ -114,7 +121,7 @@ impl LiveStream {
             (1, None) => match row.get_item(0)?.cast_into::<PyDict>() {
                 Ok(named) => named,
                 Err(error) if self.series.len() == 1 => {
-                    return Ok(vec![number(&self.series[0], &error.into_inner())?]);
+                    return Ok((vec![number(&self.series[0], &error.into_inner())?], Vec::new()));
                 }
                 Err(_) => return Err(usage()),
             },
@@ -122,12 +129,19 @@ impl LiveStream {
         };
         for name in by_name.keys() {
             let name: String = name.extract()?;
-            if !self.series.contains(&name) {
-                return Err(unknown("series", &name, &self.series));
+            if !self.series.contains(&name) && !self.included.contains(&name) {
+                return Err(unknown("series", &name, &[&self.series[..], &self.included].concat()));
             }
         }
         let value = |name: &String| number(name, &by_name.get_item(name)?.ok_or_else(usage)?);
-        self.series.iter().map(value).collect()
+        let values = self.series.iter().map(value).collect::<PyResult<_>>()?;
+        let mut included = Vec::new();
+        for name in &self.included {
+            if let Some(value) = by_name.get_item(name)? {
+                included.push((name.as_str(), number(name, &value)?));
+            }
+        }
+        Ok((values, included))
     }
 }
 
@@ -139,6 +153,12 @@ fn number(series: &str, value: &Bound<'_, PyAny>) -> PyResult<f64> {
     value
         .extract()
         .map_err(|error: PyErr| PyTypeError::new_err(format!("{series}: {}", error.value(value.py()))))
+}
+
+/// The names of the columns that are computed, in order.
+fn computed_names(config: &JobConfig) -> impl Iterator<Item = &str> {
+    let computed = |series: &'_ Series| series.columns.len() - series.included_columns().len();
+    config.series.iter().flat_map(move |series| series.columns[..computed(series)].iter().map(String::as_str))
 }
 
 fn series_names(config: &JobConfig) -> Vec<String> {
@@ -198,7 +218,8 @@ impl LiveStream {
     /// Add the key's next row; returns its features as a dict of column name -> float or None.
     ///
     /// With one series: `push(1.08)`. With several: `push(idx=1.08, bqx=0.2)` or `push({"idx": 1.08, "bqx": 0.2})`. A series that the job
-    /// derives from closes takes its own value, not the close. None or NaN is a row without a value, as NULL in the source is. `time` is
+    /// derives from closes takes its own value, not the close. An included column is in the result if it is given: `push(idx=100.2,
+    /// close_idx=1.08)`. None or NaN is a row without a value, as NULL in the source is. `time` is
     /// the row's instant (without a zone: UTC). It must be after `last_time`; the boundary "reset" needs it, since windows start anew in
     /// each month, or other period of the job.
     #[pyo3(signature = (*row, time=None, **values))]
@@ -209,7 +230,7 @@ impl LiveStream {
         time: Option<&Bound<'py, PyAny>>,
         values: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, PyDict>> {
-        let values = self.values(row, values)?;
+        let (values, included) = self.values(row, values)?;
         let time_us = time.map(instant_us).transpose()?;
         let mut features = Vec::with_capacity(self.columns.len());
         {
@@ -222,6 +243,9 @@ impl LiveStream {
         let row = PyDict::new(py);
         for (column, feature) in self.columns.iter().zip(features) {
             row.set_item(column, feature)?;
+        }
+        for (column, value) in included {
+            row.set_item(column, Some(value + 0.0).filter(|value| value.is_finite()))?;
         }
         Ok(row)
     }

@@ -167,6 +167,13 @@ impl Dataset {
         self.check_key(py, &key)?;
         let config = &self.stores.config;
         let columns = self.columns();
+        let mut included =
+            config.series.iter().flat_map(|series| series.included_columns().iter().zip(&series.include));
+        if let Some((_, input)) = included.find(|(name, _)| *name == column) {
+            return Err(PyValueError::new_err(format!(
+                "{column} is not computed: it is the column `{input}` of the source table, included as it is at each instant"
+            )));
+        }
         let number = columns.iter().position(|known| known == column);
         let feature = number.and_then(|number| FeatureOfJob::new(config, number));
         let feature = feature.ok_or_else(|| unknown("column", column, &columns))?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rollfit_cli::FinishedRun;
+use rollfit_job::json_fault::json_fault;
 use rollfit_job::partition::Partition;
 use serde::Deserialize;
 
@@ -247,7 +248,7 @@ impl RunReport {
         record: Option<PathBuf>,
     ) -> PyResult<Self> {
         let document: RunDocument =
-            serde_json::from_str(&json).map_err(|error| ErrorKind::Other.error(error.to_string()))?;
+            serde_json::from_str(&json).map_err(|error| ErrorKind::Other.error(json_fault(&error)))?;
         Ok(Self {
             run,
             record,

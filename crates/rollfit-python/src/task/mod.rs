@@ -11,7 +11,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use rollfit_cli::{
-    Failure, OpenStores, PartitionTask, RunCaller, TaskPartition, keep_messages, take_messages,
+    Failure, OpenStores, PartitionTask, RunCaller, TaskPartition, host_name, keep_messages, take_messages,
 };
 use rollfit_job::runners::{Shard, ShardError};
 use rollfit_job::selection::Selection;
@@ -74,7 +74,8 @@ pub(crate) fn partitions(
     if let Some(error) = caller.into_error() {
         return Err(error);
     }
-    Ok(found.into_iter().map(JobPartition::new).collect())
+    let host = host_name();
+    Ok(found.into_iter().map(|partition| JobPartition::new(partition, &host)).collect())
 }
 
 /// Computes and stores the features of one partition, if they are missing or its source has changed: a task for Ray, Dask or any other engine.
@@ -171,7 +172,7 @@ fn selector(text: &str) -> PyResult<Selector> {
 
 fn partition_of(partition: &Bound<'_, PyAny>) -> PyResult<TaskPartition> {
     if let Ok(planned) = partition.cast::<JobPartition>() {
-        return Ok(TaskPartition::Planned(planned.get().partition().clone()));
+        return Ok(planned.get().to_task());
     }
     if let Ok(text) = partition.cast::<PyString>() {
         return selector(&text.to_cow()?).map(TaskPartition::Named);

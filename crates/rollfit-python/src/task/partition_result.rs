@@ -3,6 +3,7 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use rollfit_cli::TaskResult;
+use rollfit_job::json_fault::json_fault;
 
 use super::JobPartition;
 use crate::error::ErrorKind;
@@ -22,7 +23,7 @@ impl PartitionResult {
     }
 
     fn json(&self) -> PyResult<String> {
-        serde_json::to_string(&self.0).map_err(|error| ErrorKind::Other.error(error.to_string()))
+        serde_json::to_string(&self.0).map_err(|error| ErrorKind::Other.error(json_fault(&error)))
     }
 }
 
@@ -31,7 +32,7 @@ impl PartitionResult {
     /// Which.
     #[getter]
     fn partition(&self) -> JobPartition {
-        JobPartition::new(self.0.partition.clone())
+        JobPartition::new(self.0.partition.clone(), &self.0.host)
     }
 
     /// `"written"`, `"already-done"`, `"written-by-other"` (another runner has written it meanwhile), `"waiting"` (no row is joined yet),

@@ -75,7 +75,7 @@ pub(super) fn run(
     } else if made.peek().is_some() {
         made.try_for_each(|file| output::line(&format!("wrote {}", file.display())))?;
     } else {
-        output::lines(&terminal::render(&Document::joined(&joined)))?;
+        output::lines(&terminal::render_to_fit(&Document::joined(&joined)))?;
     }
     Ok(Exit::Done)
 }

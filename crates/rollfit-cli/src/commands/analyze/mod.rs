@@ -96,7 +96,7 @@ fn print(
     } else if files.peek().is_some() {
         files.try_for_each(|file| output::line(&format!("wrote {}", file.display())))
     } else {
-        output::lines(&terminal::render(&Document::new(analysis, now)))
+        output::lines(&terminal::render_to_fit(&Document::new(analysis, now)))
     }
 }
 

@@ -58,7 +58,7 @@ impl RunAnalysis {
 
     /// As on a terminal.
     pub fn text(&self) -> String {
-        foreign::lines(&terminal::render(&self.document())).into()
+        foreign::lines(&terminal::render(&self.document(), terminal::WIDTH_MAX)).into()
     }
 
     /// As Markdown.

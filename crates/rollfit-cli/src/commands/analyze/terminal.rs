@@ -1,6 +1,6 @@
 //! A [`Document`] for a terminal.
 //!
-//! Invariants: no line is wider than [`WIDTH`], except for a word that is, and nothing but text reaches the terminal,
+//! Invariants: no line is wider than the terminal or than [`WIDTH_MAX`], except for a word that is, and nothing but text reaches the terminal,
 //! whatever a record holds.
 
 use textwrap::{Options, WordSeparator, WordSplitter, wrap};
@@ -8,9 +8,12 @@ use textwrap::{Options, WordSeparator, WordSplitter, wrap};
 use super::document::{Block, Document};
 use super::tables::{Column, Table};
 use super::words::{Fact, Form};
+use crate::output;
 
-/// Columns of the terminal that are used.
-const WIDTH: usize = 100;
+/// The most columns of a terminal that are used.
+pub(super) const WIDTH_MAX: usize = 100;
+/// The fewest: with less, sentences are wrapped by the terminal.
+const WIDTH_MIN: usize = 40;
 
 /// The gap between two columns of a table.
 const GAP: &str = "  ";
@@ -21,17 +24,23 @@ const LAST_COLUMN_MIN: usize = 28;
 /// In place of a space that stays where it is. No text that is shown has it.
 const SHIELDED: char = '\u{1f}';
 
-/// A document as lines of text.
-pub(super) fn render(document: &Document) -> String {
-    let mut page = Page::default();
+/// A document as lines of text, for stdout.
+pub(super) fn render_to_fit(document: &Document) -> String {
+    render(document, output::terminal_columns().unwrap_or(WIDTH_MAX).clamp(WIDTH_MIN, WIDTH_MAX))
+}
+
+/// A document as lines of text of at most `width` columns.
+pub(super) fn render(document: &Document, width: usize) -> String {
+    let mut page = Page { text: String::new(), width };
     document.blocks.iter().for_each(|block| page.block(block));
     page.text.trim_end().to_owned()
 }
 
 /// Lines of text, as they are added.
-#[derive(Default)]
 struct Page {
     text: String,
+    /// The most columns of a line.
+    width: usize,
 }
 
 impl Page {
@@ -85,14 +94,14 @@ impl Page {
         if text.is_empty() {
             return self.line(first);
         }
-        wrap(text, options(WIDTH, first, next)).iter().for_each(|line| self.line(line));
+        wrap(text, options(self.width, first, next)).iter().for_each(|line| self.line(line));
     }
 
     /// A command as a shell takes it from several lines: each but the last ends with a backslash, and no word is broken.
     fn command(&mut self, first: &str, next: &str, command: &str) {
         const CONTINUED: &str = " \\";
         let shielded = shielded(command);
-        let lines = wrap(&shielded, options(WIDTH - CONTINUED.len(), first, next));
+        let lines = wrap(&shielded, options(self.width - CONTINUED.len(), first, next));
         for (at, line) in lines.iter().enumerate() {
             let ending = if at + 1 == lines.len() { "" } else { CONTINUED };
             self.line(&format!("{}{ending}", line.replace(SHIELDED, " ")));
@@ -116,7 +125,7 @@ impl Page {
         let widths = widths(table);
         let Some((last, others)) = widths.split_last() else { return };
         let before: usize = others.iter().map(|width| width + GAP.len()).sum();
-        let is_apart = before + last > WIDTH && before + LAST_COLUMN_MIN > WIDTH;
+        let is_apart = before + last > self.width && before + LAST_COLUMN_MIN > self.width;
         let headings: Vec<String> = table.columns.iter().map(|column| column.heading.to_owned()).collect();
         for (at, row) in std::iter::once(&headings).chain(&table.rows).enumerate() {
             let cells = row.iter().zip(others).zip(&table.columns);
@@ -172,15 +181,18 @@ mod tests {
     use crate::commands::analyze::{example, words};
 
     fn text(analysis: &Analysis) -> String {
-        render(&Document::new(analysis, RunNow::default()))
+        render(&Document::new(analysis, RunNow::default()), WIDTH_MAX)
     }
 
     #[test]
-    fn lines_are_at_most_a_hundred_columns_wide() {
-        for analysis in [example::full(), example::early(), example::bare()] {
-            let text = text(&analysis);
-            let wide = text.lines().find(|line| line.chars().count() > WIDTH);
-            assert_eq!(wide, None);
+    fn lines_are_as_wide_as_the_terminal_at_most() {
+        for (analysis, width) in [example::full(), example::early(), example::bare()]
+            .iter()
+            .flat_map(|analysis| [40, 80, WIDTH_MAX].map(|width| (analysis, width)))
+        {
+            let text = render(&Document::new(analysis, RunNow::default()), width);
+            let is_wide = |line: &&str| line.chars().count() > width && line.split_whitespace().count() > 2;
+            assert_eq!(text.lines().find(is_wide), None);
         }
     }
 

@@ -94,7 +94,7 @@ struct Checked {
 
 fn check(arguments: &CheckArguments) -> Result<Checked, Failure> {
     let select = SelectArguments {
-        config: arguments.config.clone(),
+        job: arguments.job.clone(),
         selection: arguments.selection.clone(),
         workers: None,
         shard: None,

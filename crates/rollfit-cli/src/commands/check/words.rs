@@ -143,6 +143,9 @@ fn clause(findings: &[&HealthFinding]) -> String {
             display_instant(*last_us)
         ),
         HealthFact::Missing => format!("no features in {subjects}; run `rollfit run`"),
+        HealthFact::SourceGap if worst.status == Verdict::Problem => {
+            format!("the source has no rows in {subjects}, and require_rows = true; import them")
+        }
         HealthFact::SourceGap => format!("the source has no rows in {subjects}"),
         HealthFact::FewRows { series, receipt_rows, source_rows } => format!(
             "{subjects} computed from {of_worst}{} of the {} rows that series {series} has now; run `rollfit run`",
@@ -168,19 +171,27 @@ fn clause(findings: &[&HealthFinding]) -> String {
                 count(*receipt_rows)
             )
         }
-        fact => with_message(fact, &subjects, &of_worst),
+        fact => about_partitions(fact, &subjects, &of_worst),
     }
 }
 
-fn with_message(fact: &HealthFact, subjects: &str, of_first: &str) -> String {
+/// What is wrong with partitions that have features.
+fn about_partitions(fact: &HealthFact, subjects: &str, of_first: &str) -> String {
     match fact {
+        HealthFact::SourceShrunk { receipt_rows, source_rows } => format!(
+            "the source has lost rows of {subjects} ({of_first}features of {} rows, {} are left); a run skips them, see `rollfit plan`",
+            count(*receipt_rows),
+            count(*source_rows)
+        ),
         HealthFact::Foreign { message } => {
             format!("{subjects} with rows that no receipt vouches for ({of_first}{message})")
         }
         HealthFact::Void { message } => {
             format!("{subjects} with a receipt that contradicts what is stored ({of_first}{message})")
         }
-        HealthFact::Newer { message } => format!("{subjects}: {of_first}{message}"),
+        HealthFact::Newer { message } | HealthFact::Blocked { message } => {
+            format!("{subjects}: {of_first}{message}")
+        }
         HealthFact::DefinitionChanged { message } => {
             format!("{subjects} computed by another definition ({of_first}{message}); see `rollfit plan`")
         }
@@ -233,6 +244,9 @@ fn severity(finding: &HealthFinding) -> f64 {
         HealthFact::NothingJoined { since_us } => -(*since_us as f64),
         HealthFact::FewRows { receipt_rows, source_rows, .. } => {
             1.0 - *receipt_rows as f64 / (*source_rows as f64).max(1.0)
+        }
+        HealthFact::SourceShrunk { receipt_rows, source_rows } => {
+            1.0 - *source_rows as f64 / (*receipt_rows as f64).max(1.0)
         }
         HealthFact::MoreWithoutValue { share, usual_share, .. } => share - usual_share,
         HealthFact::JoinLoses { share, .. } => *share,

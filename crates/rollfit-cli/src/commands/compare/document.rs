@@ -16,6 +16,8 @@ pub(super) struct CompareLine {
     pub(super) partition: Partition,
     pub(super) verdict: &'static str,
     pub(super) cause: Option<String>,
+    /// What of the definition has changed since the features were stored; none where nothing has, or where it is not known.
+    pub(super) definition_change: Option<String>,
     pub(super) tables: Vec<TableLine>,
     #[serde(flatten)]
     pub(super) counts: Counts,
@@ -38,8 +40,9 @@ pub(super) struct TableLine {
 pub(super) struct FeatureLine {
     pub(super) feature: String,
     pub(super) series: String,
-    pub(super) metric: &'static str,
-    pub(super) window: String,
+    /// None for an included column, which has no window either.
+    pub(super) metric: Option<&'static str>,
+    pub(super) window: Option<String>,
     #[serde(flatten)]
     pub(super) counts: Counts,
     pub(super) worst: Option<Worst>,
@@ -106,6 +109,7 @@ impl CompareLine {
             partition: partition.clone(),
             verdict: name,
             cause,
+            definition_change: compared.and_then(|compared| compared.definition_change.clone()),
             tables: compared.map(|compared| compared.tables.iter().map(table).collect()).unwrap_or_default(),
             counts: compared.map(|compared| Counts::from(&compared.total())).unwrap_or_default(),
             differences: compared.map(|compared| compared.differences(config)).unwrap_or_default(),
@@ -134,26 +138,22 @@ fn features(
 ) -> Vec<FeatureLine> {
     let compared: Vec<(&Partition, &Compared)> =
         partitions.iter().zip(outcomes).filter_map(|(at, outcome)| Some((at, outcome.checked()?))).collect();
-    let mut names = config.feature_names();
-    let mut features = Vec::new();
-    for series in &config.series {
-        for window in &series.windows {
-            for metric in &series.metrics {
-                let at = features.len();
-                let tallies =
-                    compared.iter().map(|(partition, compared)| (*partition, &compared.columns[at]));
-                features.push(FeatureLine {
-                    feature: names.next().unwrap_or_default().to_owned(),
-                    series: series.name.clone(),
-                    metric: metric.name(),
-                    window: window.label.clone(),
-                    counts: total(tallies.clone().map(|(_, tally)| Counts::from(tally))),
-                    worst: worst(tallies.filter_map(Worst::from_tally)),
-                });
-            }
+    let line = |(at, (series, place)): (usize, (&Series, usize))| {
+        let tallies = compared.iter().map(|(partition, compared)| (*partition, &compared.columns[at]));
+        let metrics = series.metrics.len();
+        let window = series.windows.get(place / metrics);
+        FeatureLine {
+            feature: series.columns[place].clone(),
+            series: series.name.clone(),
+            metric: window.map(|_| series.metrics[place % metrics].name()),
+            window: window.map(|window| window.label.clone()),
+            counts: total(tallies.clone().map(|(_, tally)| Counts::from(tally))),
+            worst: worst(tallies.filter_map(Worst::from_tally)),
         }
-    }
-    features
+    };
+    let series = config.series.iter();
+    let columns = series.flat_map(|series| (0..series.columns.len()).map(move |place| (series, place)));
+    columns.enumerate().map(line).collect()
 }
 
 pub(super) fn total(counts: impl Iterator<Item = Counts>) -> Counts {

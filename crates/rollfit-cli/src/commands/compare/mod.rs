@@ -8,6 +8,7 @@ use rollfit_job::compare::{Compared, compare};
 use rollfit_job::config::JobConfig;
 use rollfit_job::partition::Partition;
 use rollfit_job::stop_signal::StopSignal;
+use rollfit_job::verify::other_definition;
 
 use self::document::CompareDocument;
 use super::checks::{self, Remark};
@@ -44,7 +45,10 @@ fn log(
             None => {
                 Remark { is_serious: false, text: format!("{} rows match", format::count(compared.rows())) }
             }
-            Some(first) => Remark { is_serious: true, text: first },
+            Some(first) => {
+                let change = compared.definition_change.as_deref().map(other_definition);
+                Remark { is_serious: true, text: change.unwrap_or(first) }
+            }
         }
     });
 }

@@ -1,5 +1,7 @@
 //! A comparison for people: a line for each series and metric, and the first differences of each partition.
 
+use rollfit_job::verify::other_definition;
+
 use super::super::checks::{self, VerdictCauses};
 use super::document::{CompareDocument, CompareLine, FeatureLine, total};
 use crate::exit::Failure;
@@ -36,7 +38,7 @@ impl CompareDocument {
         let mut rows: Vec<Vec<String>> = Vec::new();
         let mut shown: Vec<(&str, &str)> = Vec::new();
         for feature in self.features.iter().filter(|feature| feature.counts.differing() > 0) {
-            let name = (feature.series.as_str(), feature.metric);
+            let name = (feature.series.as_str(), feature.row_name());
             if !shown.contains(&name) {
                 shown.push(name);
                 rows.push(self.row(name));
@@ -51,8 +53,9 @@ impl CompareDocument {
     }
 
     fn row(&self, (series, metric): (&str, &str)) -> Vec<String> {
-        let windows =
-            || self.features.iter().filter(|feature| feature.series == series && feature.metric == metric);
+        let windows = || {
+            self.features.iter().filter(|feature| feature.series == series && feature.row_name() == metric)
+        };
         let counts = total(windows().map(|feature| feature.counts.clone()));
         let distance =
             |feature: &FeatureLine| feature.worst.as_ref().map_or(0.0, |worst| worst.cell.distance);
@@ -66,7 +69,8 @@ impl CompareDocument {
     }
 
     fn print_hints(&self) -> Result<(), Failure> {
-        if self.counts.outside > 0 && self.counts.outside == self.counts.one_sided {
+        let is_explained = self.partitions.iter().any(|line| line.definition_change.is_some());
+        if !is_explained && self.counts.outside > 0 && self.counts.outside == self.counts.one_sided {
             output::line(
                 "Every difference is a value on one side and NULL on the other: windows may have reached further back, or \
                  less far, than `boundary` in [run] allows.",
@@ -97,11 +101,17 @@ impl CompareDocument {
 impl CompareLine {
     fn causes(&self) -> VerdictCauses<'_> {
         let causes = if self.cause.is_some() { self.cause.as_slice() } else { &self.differences };
-        VerdictCauses { partition: &self.partition, verdict: self.verdict, causes }
+        let reason = self.definition_change.as_deref().map(other_definition);
+        VerdictCauses { partition: &self.partition, verdict: self.verdict, causes, reason }
     }
 }
 
 impl FeatureLine {
+    /// The metric, or an included column.
+    fn row_name(&self) -> &str {
+        self.metric.unwrap_or(&self.feature)
+    }
+
     /// How bad the worst cell is, and where.
     fn worst_case(&self) -> [String; 2] {
         let Some(worst) = &self.worst else { return ["0".to_owned(), String::new()] };
@@ -110,7 +120,8 @@ impl FeatureLine {
             Some(distance) if distance < 1000.0 => format!("{distance:.3}"),
             Some(distance) => format!("{distance:.1e}"),
         };
-        let place = format!("{}, {} {}", self.window, worst.partition.key, worst.instant);
+        let window = self.window.as_ref().map(|window| format!("{window}, ")).unwrap_or_default();
+        let place = format!("{window}{} {}", worst.partition.key, worst.instant);
         [distance, place]
     }
 }

@@ -22,6 +22,7 @@ use crate::args::{
 };
 use crate::exit::{Exit, Failure};
 use crate::format;
+use crate::job_arguments::JobArguments;
 use crate::output;
 use crate::selection_arguments::SelectionArguments;
 
@@ -156,6 +157,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
         columns: Vec::new(),
         key_column: None,
         key: None,
+        key_from_name: false,
         timezone: None,
         base_date: None,
         into: Some(places.store()),
@@ -176,7 +178,7 @@ fn import_arguments(places: &Places, files: Vec<PathBuf>) -> ImportArguments {
 
 fn select_arguments(places: &Places) -> SelectArguments {
     SelectArguments {
-        config: ConfigArguments { config: Some(places.config.clone()) },
+        job: JobArguments::of_config(ConfigArguments { config: Some(places.config.clone()) }),
         selection: SelectionArguments::default(),
         workers: None,
         shard: None,
@@ -188,6 +190,7 @@ fn run_arguments(places: &Places) -> RunArguments {
         select: select_arguments(places),
         replace: Vec::new(),
         force: false,
+        continues: None,
         allow_skipped: AllowSkipped::default(),
         no_help: false,
         stop_within: None,

@@ -66,7 +66,7 @@ struct Planned {
 }
 
 pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Result<Exit, Failure> {
-    let config = open::config(&arguments.config)?;
+    let config = open::config(&arguments.job)?;
     let stores = Stores::open(&config, Purpose::Write)?;
     let planned = Planned::new(&config, &stores, &arguments.selection.selection()?)?;
     let report = Report::new(&config, &stores, &planned)?;

@@ -5,6 +5,7 @@ use std::io;
 use rollfit_job::store::{Finding, Quantity, Words};
 
 use super::{Report, StoreReport, Work};
+use crate::commands::checks::empty_words;
 use crate::format::{bytes, count, plural, time};
 use crate::output::{self, ENTRIES_MAX, line, lines};
 
@@ -81,9 +82,10 @@ impl Work {
             some => format!(", not counting the rows of {}", plural(some, "partition")),
         };
         line(&format!(
-            "{}, {} without features: about {} rows, {} to write with {}{uncounted}",
+            "{}, {} without features{}: about {} rows, {} to write with {}{uncounted}",
             plural(self.partitions, "partition"),
             self.missing,
+            empty_words(self.empty),
             count(self.rows),
             bytes(self.write_bytes),
             plural(self.workers, "worker")

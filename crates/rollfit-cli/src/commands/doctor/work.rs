@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use rollfit_job::absence::Absence;
 use rollfit_job::config::JobConfig;
+use rollfit_job::empty::empty_partitions;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::Period;
 use rollfit_job::store::{Found, Holds, Problem, Source};
@@ -17,6 +18,8 @@ use crate::stores::Stores;
 pub(super) struct Work {
     pub(super) partitions: usize,
     pub(super) missing: usize,
+    /// Those without features of which no series has a row.
+    pub(super) empty: usize,
     /// Those whose rows cannot be counted; they count as none.
     pub(super) uncounted: usize,
     pub(super) rows: u64,
@@ -46,21 +49,25 @@ impl Work {
             Some(holds) => *holds == Holds::Nothing,
             None => matches!(sink_absence.look(|| sink.found(partition)), Ok(Found::Nothing)),
         };
-        let missing: Vec<&Partition> = planned.partitions.iter().filter(is_missing).collect();
+        let mut missing: Vec<Partition> = planned.partitions.iter().filter(is_missing).cloned().collect();
+        let workers = config.run.workers.count(planned.partitions.len());
+        let empty = empty_partitions(source.as_ref(), config, &missing, workers);
+        missing.retain(|partition| !empty.contains(partition));
         let count = |partition: &&Partition| {
             let known = counted.get(&(partition.key.as_str(), partition.period)).copied();
             known.or_else(|| estimate(config, source.as_ref(), &source_absence, partition))
         };
         let rows: Vec<(&Partition, u64)> =
-            missing.iter().filter_map(|partition| Some((*partition, count(partition)?))).collect();
+            missing.iter().filter_map(|partition| Some((partition, count(&partition)?))).collect();
         let work = Self {
             partitions: planned.partitions.len(),
             missing: missing.len(),
+            empty: empty.len(),
             uncounted: missing.len() - rows.len(),
             rows: rows.iter().map(|(_, rows)| rows).sum(),
             write_bytes: rows.iter().map(|&(partition, rows)| sink.estimate_bytes(partition, rows)).sum(),
             free_bytes: sink.free_bytes(),
-            workers: config.run.workers.count(planned.partitions.len()),
+            workers,
             ..Self::default()
         };
         work.with_times(reports)

@@ -1,23 +1,29 @@
 //! [`BarFiles`]: files that have to be imported first: the commands that do it, tried out on one file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rollfit_bars::{
-    Format, ImportError, InputFiles, ReadOptions, Zone, key_of_path, read_file, recognized_format,
-};
+use rollfit_bars::{Format, InputFiles, ReadOptions, key_of_name, key_of_path, recognized_format};
 use rollfit_job::few::few;
+use rollfit_job::foreign;
 use rollfit_job::key::check_key;
-use rollfit_job::{error_chain, foreign};
 
+use super::file_trial::FileTrial;
 use super::proposal::{Proposal, ProposedSeries};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
+
+/// What stands in a command in the place of what files don't say.
+const ZONE: &str = "ZONE";
+const KEY: &str = "<KEY>";
 
 /// Files to be imported.
 pub(super) struct BarFiles {
     /// The commands that import them, one for each format.
     pub(super) commands: Vec<String>,
+    /// The rows of a month, where they are too few for the longest window.
+    pub(super) few_rows: Option<u64>,
     /// The formats, for people.
     pub(super) formats: String,
     /// What is to be known of them, as sentences.
@@ -35,7 +41,7 @@ impl BarFiles {
     /// Looks at `paths`, files and directories, which are to be imported into the store at the URL `into`.
     ///
     /// # Errors
-    /// When none of them looks like a file of bars.
+    /// When none of them looks like a file of bars, or the smallest cannot be imported.
     pub(super) fn new(paths: &[PathBuf], into: &str) -> Result<Self, Failure> {
         let (mut by_format, mut unknown) = (BTreeMap::<&'static str, (Format, OfFormat)>::new(), Vec::new());
         for path in paths {
@@ -61,14 +67,18 @@ impl BarFiles {
             return Err(none_recognized(paths, &unknown));
         }
         let formats = by_format.keys().copied().collect::<Vec<_>>().join(", ");
-        let (mut commands, mut notes) = (Vec::new(), Vec::new());
+        let (mut commands, mut notes, mut few_rows) = (Vec::new(), Vec::new(), None);
         for (format, of_format) in by_format.into_values() {
-            commands.push(of_format.command(format, into, &mut notes));
+            let trial = FileTrial::new(of_format.smallest(), format).map_err(|error| {
+                Failure::from(error).after("the import would stop:").with_exit(Exit::Usage)
+            })?;
+            commands.push(of_format.command(format, &trial, into, &mut notes).join(" "));
+            few_rows = few_rows.or(trial.few_rows);
         }
         if !unknown.is_empty() {
             notes.push(format!("not recognized as bars: {}", few(unknown.iter().map(|path| path.display()))));
         }
-        Ok(Self { commands, formats, notes })
+        Ok(Self { commands, few_rows, formats, notes })
     }
 
     /// What an import will have made: its two tables of each key.
@@ -80,6 +90,7 @@ impl BarFiles {
             table: table.to_owned(),
             time: time.to_owned(),
             is_utc: true,
+            key_column: None,
             value: value.to_owned(),
             others: Vec::new(),
         });
@@ -118,38 +129,92 @@ fn none_recognized(paths: &[PathBuf], unknown: &[PathBuf]) -> Failure {
 }
 
 impl OfFormat {
-    /// The command that imports the files; `notes` gets what it can't know.
-    fn command(&self, format: Format, into: &str, notes: &mut Vec<String>) -> String {
+    /// The words of the command that imports the files; `notes` gets what it can't know.
+    fn command(&self, format: Format, trial: &FileTrial, into: &str, notes: &mut Vec<String>) -> Vec<String> {
         let mut words =
             ["rollfit", "import", "--format", format.name(), "--into"].map(str::to_owned).to_vec();
         words.push(shell_word(into));
-        let trial = FileTrial::new(self.smallest(), format);
-        if trial.needs_key || self.files.iter().any(|file| !is_packed(file) && key_of_path(file).is_none()) {
-            words.extend(["--key".to_owned(), self.key(notes)]);
+        let is_unnamed = |file: &PathBuf| !is_packed(file) && key_of_path(file).is_none();
+        if let Some(column) = &trial.key_column {
+            words.extend(["--key-column".to_owned(), shell_word(column)]);
+        } else if trial.needs_key || self.files.iter().any(is_unnamed) {
+            words.extend(self.key(notes));
         }
         if trial.needs_zone {
-            words.extend(["--timezone".to_owned(), "ZONE".to_owned()]);
-            notes.push("the files don't say their time zone: put it in the place of ZONE, such as UTC or Europe/Athens".to_owned());
+            words.extend(["--timezone".to_owned(), ZONE.to_owned()]);
+            notes.push(format!(
+                "the files don't say their time zone: put it in the place of {ZONE}, such as UTC or Europe/Athens"
+            ));
         }
-        notes.extend(trial.refusal);
-        let word = |path: &PathBuf| shell_word(&path.to_string_lossy());
-        words.extend(self.arguments.iter().map(word));
-        words.join(" ")
+        words.extend(self.short_arguments());
+        words
     }
 
-    /// The key for the command: the name of the only file, or a word in the place of it.
-    fn key(&self, notes: &mut Vec<String>) -> String {
+    /// What says the keys of files whose paths don't: the name of the only one, that of each, or a word in the place of it.
+    fn key(&self, notes: &mut Vec<String>) -> Vec<String> {
         let name = |file: &PathBuf| Some(file.file_name()?.to_str()?.split('.').next()?.to_owned());
         let of_only = match self.files.as_slice() {
             [only] => name(only).filter(|key| check_key(key).is_ok()),
             _ => None,
         };
-        of_only.unwrap_or_else(|| {
-            let why = "the files' names don't say their keys: import those of each key with a command of its own, its key in the \
-                       place of <KEY>, or a column of keys with --key-column";
-            notes.push(why.to_owned());
-            "'<KEY>'".to_owned()
-        })
+        if let Some(key) = of_only {
+            return vec!["--key".to_owned(), key];
+        }
+        let keys: BTreeSet<String> = self.files.iter().filter_map(|file| key_of_name(file).ok()).collect();
+        let is_known = |file: &PathBuf| key_of_path(file).is_some();
+        // Names that differ in numbers alone may be pieces of one key.
+        let words: BTreeSet<String> =
+            keys.iter().map(|key| key.replace(|c: char| c.is_ascii_digit(), "")).collect();
+        let is_key_each = keys.len() == self.files.len()
+            && words.len() > 1
+            && !keys.iter().any(|key| looks_like_date(key))
+            && !self.files.iter().any(is_known);
+        if is_key_each {
+            notes.push(format!("the key of each file is its name: {}", few(&keys)));
+            return vec!["--key-from-name".to_owned()];
+        }
+        let why = format!(
+            "the files' names don't say their keys: import those of each key with a command of its own, its key in the place of \
+             {KEY}, or a column of keys with --key-column"
+        );
+        notes.push(why);
+        vec!["--key".to_owned(), shell_word(KEY)]
+    }
+
+    /// The arguments for a shell: where one pattern means the same files, that.
+    fn short_arguments(&self) -> Vec<String> {
+        const LISTED_MAX: usize = 3;
+        let word = |path: &PathBuf| shell_word(&path.to_string_lossy());
+        if self.arguments.len() > LISTED_MAX
+            && let Some(pattern) = self.pattern()
+        {
+            return vec![pattern];
+        }
+        self.arguments.iter().map(word).collect()
+    }
+
+    /// The pattern of names that means these arguments and nothing else; none where there is none.
+    fn pattern(&self) -> Option<String> {
+        let first = self.arguments.first()?;
+        let (dir, ending) = (first.parent()?, first.extension()?.to_str()?);
+        let named: BTreeSet<&OsStr> = self.arguments.iter().filter_map(|path| path.file_name()).collect();
+        let is_beside = |path: &PathBuf| path.parent() == Some(dir);
+        let is_plain = ending.chars().all(|c| c.is_ascii_alphanumeric())
+            && !named.iter().any(|name| name.as_encoded_bytes().starts_with(b"-"));
+        let here = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+        let matched: BTreeSet<OsString> = fs::read_dir(here)
+            .ok()?
+            .flatten()
+            .map(|entry| entry.file_name())
+            .filter(|name| {
+                !name.as_encoded_bytes().starts_with(b".")
+                    && Path::new(name).extension() == Some(OsStr::new(ending))
+            })
+            .collect();
+        let is_same = matched.iter().map(OsString::as_os_str).collect::<BTreeSet<_>>() == named;
+        let prefix =
+            if dir.as_os_str().is_empty() { String::new() } else { shell_word(&dir.to_string_lossy()) + "/" };
+        (is_plain && is_same && self.arguments.iter().all(is_beside)).then(|| format!("{prefix}*.{ending}"))
     }
 
     fn smallest(&self) -> &Path {
@@ -158,36 +223,19 @@ impl OfFormat {
     }
 }
 
-/// A file read as the command will read it.
-#[derive(Default)]
-struct FileTrial {
-    needs_key: bool,
-    needs_zone: bool,
-    /// What else is in the way, as a sentence.
-    refusal: Option<String>,
+/// What is to be filled in before a command can be run, as a clause; empty where nothing is.
+pub(super) fn blanks(command: &str) -> String {
+    let what = [(format!("--timezone {ZONE}"), "the time zone", ZONE), (shell_word(KEY), "the key", KEY)];
+    let blanks = what.iter().filter(|(text, ..)| command.contains(text));
+    let blanks: Vec<String> =
+        blanks.map(|(_, what, word)| format!("with {what} in the place of {word}")).collect();
+    blanks.join(", ")
 }
 
-impl FileTrial {
-    fn new(file: &Path, format: Format) -> Self {
-        let (mut options, mut trial) = (ReadOptions::new(format), Self::default());
-        loop {
-            match read_file(file, &options) {
-                Ok(_) => return trial,
-                Err(ImportError::NoKey { .. }) if !trial.needs_key => {
-                    trial.needs_key = true;
-                    options.key = Some("key".to_owned());
-                }
-                Err(ImportError::NoZone { .. }) if !trial.needs_zone => {
-                    trial.needs_zone = true;
-                    options.zone = "UTC".parse::<Zone>().ok();
-                }
-                Err(error) => {
-                    trial.refusal = Some(format!("the import will stop: {}", error_chain(&error)));
-                    return trial;
-                }
-            }
-        }
-    }
+/// Whether a name is one of a month or a day rather than of a key: it has a year in it.
+fn looks_like_date(name: &str) -> bool {
+    let mut numbers = name.split(|c: char| !c.is_ascii_digit());
+    numbers.any(|number| number.len() >= 4 && (number.starts_with("19") || number.starts_with("20")))
 }
 
 /// Whether a file may be named otherwise inside.
@@ -245,6 +293,17 @@ mod tests {
         assert!(BarFiles::new(std::slice::from_ref(&other), "x").is_err());
         assert!(command(&[csv, other]).1.iter().any(|note| note.contains("not recognized as bars")));
         let wrong = write("a.csv", "time,close\n2017-01-03T00:00Z,x\n");
-        assert!(command(&[wrong]).1[0].starts_with("the import will stop"));
+        let refused = BarFiles::new(&[wrong], "x").map(|_| ()).unwrap_err();
+        assert!(refused.lines()[0].starts_with("the import would stop: "), "{refused:?}");
+    }
+
+    #[test]
+    fn names_with_a_year_are_no_keys() {
+        for date in ["2017-01", "bars_2017", "20170103", "1999"] {
+            assert!(looks_like_date(date), "{date}");
+        }
+        for key in ["eurusd", "us500", "600519.sh", "btc-usd", "es1"] {
+            assert!(!looks_like_date(key), "{key}");
+        }
     }
 }

@@ -78,7 +78,12 @@ impl ConfigText<'_> {
         let keys = &self.proposal.keys;
         section("[partitions]", "", lines);
         if self.has_all_keys() {
-            set("keys", "all", &format!("with a table of each series: {}", few(keys)), lines);
+            let column = self.proposal.series.iter().find_map(|series| series.key_column.as_deref());
+            let which = column.map_or_else(
+                || format!("with a table of each series: {}", few(keys)),
+                |column| format!("every {column} of the table"),
+            );
+            set("keys", "all", &which, lines);
         } else {
             let listed: Vec<String> = keys.iter().map(|key| quoted(key)).collect();
             lines.push(format!("keys = [{}]", listed.join(", ")));
@@ -98,6 +103,9 @@ impl ConfigText<'_> {
         let of_key =
             if series.table.contains("{key}") { "the source table of a key" } else { "the source table" };
         set("table", &series.table, of_key, lines);
+        if let Some(column) = &series.key_column {
+            set("key_column", column, "tells the keys of the table apart", lines);
+        }
         let zone = if series.is_utc { "" } else { "has no time zone: taken as UTC" };
         set("time", &series.time, zone, lines);
         let others = match series.others.as_slice() {
@@ -172,6 +180,7 @@ mod tests {
         ProposedSeries {
             name: name.to_owned(),
             table: table.to_owned(),
+            key_column: None,
             time,
             is_utc: false,
             value: value.to_owned(),
@@ -212,6 +221,17 @@ mod tests {
         );
         assert!(a.features.is_none() && text.lines().count() < 40, "{text}");
         assert!(!text.contains('\u{7f}') && text.contains("taken as UTC"), "{text}");
+    }
+
+    #[test]
+    fn a_long_table_has_a_column_of_keys() {
+        let store = StoreLines { url: "parquet:./fx".to_owned(), ..StoreLines::default() };
+        let mut long = proposal("bars", true);
+        long.keys.clear();
+        long.series.iter_mut().for_each(|series| series.key_column = Some("sym \"x\"".to_owned()));
+        let (text, config) = parsed(&store, &long, None);
+        assert_eq!((&config.keys, config.series[1].key_column.as_deref()), (&Keys::All, Some("sym \"x\"")));
+        assert!(text.contains("every sym \"x\" of the table"), "{text}");
     }
 
     #[test]

@@ -5,20 +5,22 @@
 
 mod bar_files;
 mod config_text;
+mod file_trial;
 mod init_source;
 mod key_pattern;
+mod long_job;
 mod proposal;
 mod proposal_trial;
 mod usable_table;
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use rollfit_job::config::{EXAMPLE, Pattern, StoreConfig};
 use rollfit_job::few::few;
 use rollfit_job::patience::patiently;
-use rollfit_job::store::SurveyedTable;
+use rollfit_job::store::{StoreKind, SurveyedTable};
 
 use self::bar_files::{BarFiles, shell_word};
 use self::config_text::{ConfigText, LONGEST_WINDOW_ROWS, StoreLines, comment};
@@ -105,9 +107,13 @@ fn target(arguments: &InitArguments) -> &Path {
 
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let written = OpenOptions::new().write(true).create_new(true).open(path);
-    written
-        .and_then(|mut file| file.write_all(text.as_bytes()))
-        .map_err(|error| Failure::usage(format!("cannot write {}: {error}", path.display())))
+    written.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|error| {
+        let dir = path.parent().filter(|_| error.kind() == ErrorKind::NotFound);
+        let advice = dir.map(|dir| {
+            format!("; create the directory first: mkdir -p {}", shell_word(&dir.to_string_lossy()))
+        });
+        Failure::usage(format!("cannot write {}: {error}{}", path.display(), advice.unwrap_or_default()))
+    })
 }
 
 impl Draft {
@@ -122,13 +128,19 @@ impl Draft {
                 InitSource::Nothing(notes) => Err(Failure::usage(notes.join("; "))),
             };
         }
+        let is_asked = given_options(arguments).iter().any(|(_, is_given)| *is_given);
         let found = match InitSource::in_working_dir()? {
             InitSource::Store(store) => Self::of_store(&store, arguments),
             InitSource::Files(paths) => Self::of_files(&paths, arguments),
+            InitSource::Nothing(notes) if is_asked => Err(Failure::usage(notes.join("; "))),
             InitSource::Nothing(notes) => Ok(Self::template(notes)),
         };
         // Nobody asked for what is there: the template serves as well.
-        Ok(found.unwrap_or_else(|failure| Self::template(failure.lines().to_vec())))
+        if is_asked {
+            found
+        } else {
+            Ok(found.unwrap_or_else(|failure| Self::template(failure.lines().to_vec())))
+        }
     }
 
     /// The commented example, with what was looked at above it.
@@ -149,12 +161,20 @@ impl Draft {
     /// A configuration for the tables of a store, which was planned.
     fn of_store(store: &StoreConfig, arguments: &InitArguments) -> Result<Self, Failure> {
         let kind = stores::kind_of(store)?;
+        if !kind.has_tables() {
+            refuse_options(
+                arguments,
+                &DATABASE_OPTIONS,
+                &format!("{} stores have no schemas and no passwords", kind.name()),
+            )?;
+        }
         let tables = stores::opened(patiently(|| kind.survey(store)))?;
         let names: Vec<String> = tables.iter().map(|table| table.name.clone()).collect();
         let tables = named_tables(tables, &arguments.tables)?;
         let url = stores::opened(kind.url_without_passwords(&store.url))?;
         let shown = url.clone();
-        let proposal = Proposal::new(&tables, &names).map_err(|none| no_series(&shown, &none))?;
+        let proposal = Proposal::new(&tables, &names, !arguments.tables.is_empty())
+            .map_err(|none| no_series(&shown, &none, elsewhere(kind, store)))?;
         let lines = StoreLines {
             has_password: url != store.url,
             url: within(&url, target(arguments)),
@@ -179,29 +199,44 @@ impl Draft {
             text.few_rows = Some(trial.rows);
             trial = ProposalTrial::new(&text.text(), store)?;
         }
+        Ok(Self::of_proposal(text.text(), &proposal, &trial, &shown, arguments))
+    }
+
+    /// What is said of a configuration for the tables of the store `shown`, which was planned.
+    fn of_proposal(
+        text: String,
+        proposal: &Proposal,
+        trial: &ProposalTrial,
+        shown: &str,
+        arguments: &InitArguments,
+    ) -> Self {
         let series: Vec<String> = proposal.series.iter().map(|series| series.name.clone()).collect();
+        // Those of a long table are known now.
+        let keys = if proposal.keys.is_empty() { &trial.keys } else { &proposal.keys };
         let found = format!(
             "{} series ({}) of {} ({}) in {shown}; {}, {} to {}",
             series.len(),
             few(&series),
-            plural(proposal.keys.len(), "key"),
-            few(&proposal.keys),
+            plural(keys.len(), "key"),
+            few(keys),
             plural(trial.partitions, "partition"),
             trial.first,
             trial.last
         );
-        Ok(Self {
-            text: text.text(),
+        Self {
+            text,
             found,
             next: vec![after_config("rollfit plan", arguments)],
-            notes: notes(&proposal, &trial),
+            notes: notes(proposal, trial),
             series,
-            keys: proposal.keys,
-        })
+            keys: keys.clone(),
+        }
     }
 
     /// A configuration for what an import of these files will make.
     fn of_files(paths: &[PathBuf], arguments: &InitArguments) -> Result<Self, Failure> {
+        refuse_options(arguments, &["--table"], "bar files have no tables")?;
+        refuse_options(arguments, &DATABASE_OPTIONS, "bar files have no schemas and no passwords")?;
         let config = target(arguments);
         let beside =
             config.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -211,7 +246,7 @@ impl Draft {
         let store = StoreLines { url: format!("parquet:./{NEW_STORE}"), ..StoreLines::default() };
         let mut heading = vec!["Written by `rollfit init` for what this import will make:".to_owned()];
         heading.extend(bars.commands.iter().map(|command| format!("  {command}")));
-        let text = ConfigText { store: &store, proposal: &proposal, few_rows: None, heading }.text();
+        let text = ConfigText { store: &store, proposal: &proposal, few_rows: bars.few_rows, heading }.text();
         let mut next = bars.commands;
         next.push(after_config("rollfit plan", arguments));
         let series = proposal.series.iter().map(|series| series.name.clone()).collect();
@@ -229,11 +264,40 @@ impl Draft {
         }
         output::line(&format!("wrote {}: {}", path.display(), self.found))?;
         for (at, command) in self.next.iter().enumerate() {
-            let label = if at == 0 { "next:" } else { "then:" };
-            output::line(&format!("{label} {command}"))?;
+            let label = if at == 0 { "next" } else { "then" };
+            let blanks = bar_files::blanks(command);
+            let blanks = if blanks.is_empty() { blanks } else { format!(" ({blanks})") };
+            output::line(&format!("{label}{blanks}: {command}"))?;
         }
         Ok(())
     }
+}
+
+/// The options that only a store in a database understands.
+const DATABASE_OPTIONS: [&str; 2] = ["--schema", "--password-command"];
+
+/// The options that say what of a store is meant, each with whether it is given.
+fn given_options(arguments: &InitArguments) -> [(&'static str, bool); 3] {
+    [
+        ("--table", !arguments.tables.is_empty()),
+        ("--schema", arguments.schema.is_some()),
+        ("--password-command", arguments.password_command.is_some()),
+    ]
+}
+
+/// Refuses each of `options` that is given, for nothing of it would be seen in the configuration.
+fn refuse_options(arguments: &InitArguments, options: &[&str], why: &str) -> Result<(), Failure> {
+    match given_options(arguments).iter().find(|(option, is_given)| *is_given && options.contains(option)) {
+        Some((option, _)) => Err(Failure::usage(format!("{option}: {why}; leave it out"))),
+        None => Ok(()),
+    }
+}
+
+/// Where else tables are, if the store has other schemas with some.
+fn elsewhere(kind: &dyn StoreKind, store: &StoreConfig) -> Option<String> {
+    let schemas = kind.other_schemas(store).unwrap_or_default();
+    (!schemas.is_empty())
+        .then(|| format!("there are tables in other schemas, which --schema names: {}", few(schemas)))
 }
 
 /// The tables that `--table` names, or all.
@@ -257,13 +321,14 @@ fn named_tables(mut tables: Vec<SurveyedTable>, named: &[String]) -> Result<Vec<
 }
 
 /// Why a store gives no series, with its tables.
-fn no_series(store: &str, none: &NoProposal) -> Failure {
+fn no_series(store: &str, none: &NoProposal, elsewhere: Option<String>) -> Failure {
     let described = none.tables.iter().map(|(name, what)| format!("{name} ({what})"));
     let tables = if none.tables.is_empty() { String::new() } else { format!(": {}", few(described)) };
-    Failure::usage(format!("{store}: {}{tables}", none.why)).with_note(
+    let failure = Failure::usage(format!("{store}: {}{tables}", none.why)).with_note(
         "a series needs a timestamp and a column of numbers; --table NAME, or a pattern such as m1_{key}, says which tables \
          are meant; `rollfit init --template` writes a configuration to fill in",
-    )
+    );
+    elsewhere.iter().fold(failure, |failure, note| failure.with_note(note))
 }
 
 /// What a reader of the configuration should know.

@@ -1,7 +1,7 @@
 //! [`Proposal`]: the series that the tables of a store suggest, or why they suggest none.
 //!
 //! Tables with the same columns are a group, one series or several for as many keys as the group has tables. Groups whose names hold
-//! the same keys are joined to one job.
+//! the same keys are joined to one job. A table with a column of keys is a job of its own: see [`LongJob`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,8 @@ use rollfit_job::few::few;
 use rollfit_job::store::SurveyedTable;
 
 use super::key_pattern::KeyPattern;
-use super::usable_table::UsableTable;
+use super::long_job::LongJob;
+use super::usable_table::{UsableTable, is_price};
 
 /// Groups beyond the largest ones aren't looked at: a schema may have a thousand tables of as many kinds.
 const GROUPS_MAX: usize = 50;
@@ -35,6 +36,8 @@ pub(super) struct ProposedSeries {
     pub(super) name: String,
     /// The pattern of the source tables.
     pub(super) table: String,
+    /// The column that tells the keys of the table apart; none where its name does.
+    pub(super) key_column: Option<String>,
     pub(super) time: String,
     /// Whether the time column says that it is UTC.
     pub(super) is_utc: bool,
@@ -42,6 +45,9 @@ pub(super) struct ProposedSeries {
     /// Further columns of numbers that the tables have.
     pub(super) others: Vec<String>,
 }
+
+/// Why a table with a column of keys is no part of a job of tables of one key each.
+const IS_LONG: &str = "a column of it says whose row it is; --table proposes it alone";
 
 /// Why no job is proposed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,10 +59,10 @@ pub(super) struct NoProposal {
 }
 
 /// Tables with the same columns.
-struct TableGroup {
-    first: UsableTable,
+pub(super) struct TableGroup {
+    pub(super) first: UsableTable,
     is_utc: bool,
-    names: Vec<String>,
+    pub(super) names: Vec<String>,
     patterns: Vec<KeyPattern>,
 }
 
@@ -67,11 +73,11 @@ struct SharedKeys<'g> {
 }
 
 impl Proposal {
-    /// What `tables` suggest, of a store with tables of the names `all`.
+    /// What `tables` suggest, of a store with tables of the names `all`; whether they are the ones that the user `named`.
     ///
     /// # Errors
     /// When no table can be read, or several could be but don't belong together.
-    pub(super) fn new(tables: &[SurveyedTable], all: &[String]) -> Result<Self, NoProposal> {
+    pub(super) fn new(tables: &[SurveyedTable], all: &[String], named: bool) -> Result<Self, NoProposal> {
         let (mut usable, mut left_out) = (Vec::new(), Vec::new());
         for table in tables {
             match UsableTable::new(table) {
@@ -84,10 +90,18 @@ impl Proposal {
                 if tables.is_empty() { "there are no tables" } else { "no table can be read as a series" };
             return Err(NoProposal { why: why.to_owned(), tables: left_out });
         }
-        let groups = groups_of(&usable);
-        let Some(job) = best_job(&groups) else {
-            return single_table(&groups, left_out);
-        };
+        let (long, groups): (Vec<TableGroup>, Vec<TableGroup>) =
+            groups_of(&usable).into_iter().partition(|group| group.first.key_column.is_some());
+        let job = best_job(&groups);
+        // Several tables of one pattern are more than a table that happens to have a column of keys.
+        if !long.is_empty() && job.as_ref().is_none_or(|job| job.tables() < 2) {
+            return LongJob { tables: &long, others: &groups, named }.proposal(left_out);
+        }
+        left_out.extend(long.iter().flat_map(|group| group.described(IS_LONG)));
+        let Some(job) = job else { return single_table(&groups, left_out) };
+        if let Some(why) = job.doubt().filter(|_| !named) {
+            return Err(NoProposal { why, tables: left_out });
+        }
         let rivals =
             groups.iter().filter(|group| !job.groups.iter().any(|(of_job, _)| std::ptr::eq(*of_job, *group)));
         let (rivals, lesser): (Vec<&TableGroup>, Vec<&TableGroup>) =
@@ -95,8 +109,7 @@ impl Proposal {
         if !rivals.is_empty() {
             return Err(ambiguous(&groups, left_out));
         }
-        left_out
-            .extend(lesser.iter().flat_map(|group| group.described("it belongs to no key of the others")));
+        left_out.extend(lesser.iter().flat_map(|group| job.lesser(group)));
         left_out.extend(job.left_out());
         let all: Vec<&str> = all.iter().map(String::as_str).collect();
         Ok(job.proposal(&all, left_out))
@@ -104,9 +117,9 @@ impl Proposal {
 }
 
 fn groups_of(usable: &[UsableTable]) -> Vec<TableGroup> {
-    let mut by_columns: BTreeMap<(&String, &Vec<String>), Vec<&UsableTable>> = BTreeMap::new();
+    let mut by_columns: BTreeMap<_, Vec<&UsableTable>> = BTreeMap::new();
     for table in usable {
-        by_columns.entry((&table.time, &table.values)).or_default().push(table);
+        by_columns.entry((&table.time, &table.key_column, &table.values)).or_default().push(table);
     }
     let mut groups: Vec<TableGroup> =
         by_columns.into_values().map(|tables| TableGroup::new(&tables)).collect();
@@ -127,7 +140,7 @@ impl TableGroup {
     }
 
     /// Its tables, each with what `why` says.
-    fn described(&self, why: &str) -> Vec<(String, String)> {
+    pub(super) fn described(&self, why: &str) -> Vec<(String, String)> {
         self.names.iter().map(|name| (name.clone(), why.to_owned())).collect()
     }
 
@@ -186,6 +199,43 @@ impl<'g> SharedKeys<'g> {
         )
     }
 
+    /// Why it may be another job than it looks like: tables of one word in common and with prices each are as well two keys as two series.
+    fn doubt(&self) -> Option<String> {
+        let is_one_table = |(group, _): &(&TableGroup, &KeyPattern)| group.names.len() == 1;
+        let is_import = |(group, _): &(&TableGroup, &KeyPattern)| imported_prefix(&group.first).is_some();
+        let has_price =
+            |(group, _): &(&TableGroup, &KeyPattern)| group.first.values.iter().any(|name| is_price(name));
+        let is_doubtful = self.groups.len() > 1
+            && self.groups.iter().all(is_one_table)
+            && self.groups.iter().all(has_price)
+            && !self.groups.iter().any(is_import);
+        let tables = self
+            .groups
+            .iter()
+            .map(|(group, _)| format!("{} ({})", group.names[0], group.first.values.join(", ")));
+        is_doubtful.then(|| {
+            format!(
+                "{} may be keys whose columns have different names, or series of one key; name one table with --table, or each of \
+                 them if they are series; keys need the same columns, which a view can give them",
+                tables.collect::<Vec<_>>().join(" and ")
+            )
+        })
+    }
+
+    /// The tables of a group that is no part of the job, each with the reason.
+    fn lesser(&self, group: &TableGroup) -> Vec<(String, String)> {
+        let why = |name: &String| {
+            let alike = self
+                .groups
+                .iter()
+                .find(|(_, pattern)| pattern.fixed_len() > 0 && pattern.key_of(name).is_some());
+            alike.map_or("it belongs to no key of the others".to_owned(), |(other, _)| {
+                format!("it has {} where the others have {}", group.columns(), other.columns())
+            })
+        };
+        group.names.iter().map(|name| (name.clone(), why(name))).collect()
+    }
+
     /// The tables of keys that another group of the job lacks.
     fn left_out(&self) -> Vec<(String, String)> {
         let of_other_keys = |(_, pattern): &(&'g TableGroup, &'g KeyPattern)| {
@@ -242,15 +292,22 @@ fn series_rank(group: &TableGroup) -> (usize, &String) {
 }
 
 impl ProposedSeries {
-    fn new(name: String, table: String, group: &TableGroup, value: &str) -> Self {
-        let UsableTable { time, others, .. } = &group.first;
-        let value = value.to_owned();
-        Self { name, table, time: time.clone(), is_utc: group.is_utc, value, others: others.clone() }
+    pub(super) fn new(name: String, table: String, group: &TableGroup, value: &str) -> Self {
+        let UsableTable { time, key_column, others, .. } = &group.first;
+        Self {
+            name,
+            table,
+            key_column: key_column.clone(),
+            time: time.clone(),
+            is_utc: group.is_utc,
+            value: value.to_owned(),
+            others: others.clone(),
+        }
     }
 }
 
 /// A name for the series of a column, unlike those of `taken`.
-fn series_name(value: &str, fixed_words: &str, taken: &[ProposedSeries]) -> String {
+pub(super) fn series_name(value: &str, fixed_words: &str, taken: &[ProposedSeries]) -> String {
     const CHARS_MAX: usize = 20;
     let plain = |text: &str| -> String {
         let word = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' };
@@ -283,7 +340,7 @@ fn single_table(groups: &[TableGroup], left_out: Vec<(String, String)>) -> Resul
     Ok(Proposal { keys: vec![key], is_all: false, series, tables: 1, left_out })
 }
 
-fn ambiguous(groups: &[TableGroup], mut left_out: Vec<(String, String)>) -> NoProposal {
+pub(super) fn ambiguous(groups: &[TableGroup], mut left_out: Vec<(String, String)>) -> NoProposal {
     let found = groups.iter().flat_map(|group| group.described(&format!("has {}", group.columns())));
     let mut tables: Vec<(String, String)> = found.collect();
     tables.append(&mut left_out);
@@ -300,7 +357,8 @@ mod tests {
 
     fn propose(tables: &[(&str, &[&str])]) -> Result<Proposal, NoProposal> {
         let names: Vec<String> = tables.iter().map(|(name, _)| (*name).to_owned()).collect();
-        Proposal::new(&tables.iter().map(|(name, columns)| table(name, columns)).collect::<Vec<_>>(), &names)
+        let tables: Vec<SurveyedTable> = tables.iter().map(|(name, columns)| table(name, columns)).collect();
+        Proposal::new(&tables, &names, false)
     }
 
     /// The keys, whether they are all, and each series with its table and value.
@@ -370,6 +428,17 @@ mod tests {
         assert_eq!(propose(&[]).unwrap_err().why, "there are no tables");
         let none = propose(&[("users", &["o name"])]).unwrap_err();
         assert_eq!(none.tables, [("users".to_owned(), "it has no timestamp".to_owned())]);
+    }
+
+    #[test]
+    fn tables_of_prices_that_share_a_word_are_not_taken_for_series_of_one_key() {
+        let close: &[&str] = &["z ts", "n close"];
+        let price: &[&str] = &["z ts", "n price"];
+        let why = propose(&[("bars_aapl", close), ("bars_msft", price)]).unwrap_err().why;
+        assert!(why.starts_with("bars_aapl (close) and bars_msft (price) may be keys"), "{why}");
+        let found = propose(&[("bars_aapl", close), ("bars_goog", close), ("bars_msft", price)]).unwrap();
+        assert_eq!((found.keys, found.is_all), (texts(&["aapl", "goog"]), false));
+        assert_eq!(found.left_out[0].1, "it has ts, price where the others have ts, close");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! [`ProposalTrial`]: a proposal tried out before it is written: planned, and one partition of it read as a run reads it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rollfit_job::config::{JobConfig, StoreConfig};
@@ -18,6 +19,8 @@ use crate::stores::{self, Stores};
 /// What came of it.
 #[derive(Clone, Debug)]
 pub(super) struct ProposalTrial {
+    /// The keys, sorted.
+    pub(super) keys: Vec<String>,
     /// How many partitions there are.
     pub(super) partitions: usize,
     pub(super) first: Month,
@@ -49,7 +52,9 @@ impl ProposalTrial {
         let panel = stores::opened(patiently(|| Panel::read(source.as_ref(), &config, &read)))?;
         let months = || partitions.iter().map(|partition| partition.period.first_month());
         let at_read = || read.period.first_month();
+        let keys: BTreeSet<&String> = partitions.iter().map(|partition| &partition.key).collect();
         Ok(Self {
+            keys: keys.into_iter().cloned().collect(),
             partitions: partitions.len(),
             first: months().min().unwrap_or_else(at_read),
             last: months().max().unwrap_or_else(at_read),

@@ -22,17 +22,12 @@ const TIME_NAMES: [&str; 14] = [
     "event_time",
     "epoch",
 ];
-/// When a row was written or changed, which is not the time of its values.
-const BOOKKEEPING_NAMES: [&str; 8] = [
-    "created_at",
-    "updated_at",
-    "inserted_at",
-    "deleted_at",
-    "modified_at",
-    "created",
-    "updated",
-    "modified",
+/// When a row was written or changed, which is not the time of its values: what such names begin with, and what may come after it.
+const BOOKKEEPING_STARTS: [&str; 10] = [
+    "created", "updated", "inserted", "deleted", "modified", "ingested", "loaded", "imported", "fetched",
+    "synced",
 ];
+const BOOKKEEPING_ENDS: [&str; 9] = ["", "at", "on", "ts", "utc", "atutc", "time", "date", "timestamp"];
 /// What the column of a price series is called, the surest first: of a table of bars one column is enough to begin with.
 const VALUE_NAMES: [&str; 9] =
     ["rate_index", "close", "adj_close", "price", "mid", "mid_price", "last", "last_price", "value"];
@@ -55,6 +50,8 @@ const KEY_NAMES: [&str; 13] = [
     "contract",
 ];
 const KEY_ENDINGS: [&str; 3] = ["_id", "_name", "_code"];
+/// What directories of a part of the time are called.
+const PERIOD_NAMES: [&str; 8] = ["year", "quarter", "month", "week", "day", "hour", "date", "dt"];
 /// The most columns of a table that are fitted unless one has a name of [`VALUE_NAMES`].
 const VALUES_MAX: usize = 4;
 /// Why a table of features gives no series.
@@ -69,6 +66,8 @@ pub(super) struct UsableTable {
     pub(super) time: String,
     /// Whether the time column says that it is UTC, by its type or its name.
     pub(super) is_utc: bool,
+    /// The column that says whose row it is; none where all rows are of one key.
+    pub(super) key_column: Option<String>,
     /// The columns to fit.
     pub(super) values: Vec<String>,
     /// Further columns of numbers.
@@ -91,14 +90,10 @@ impl UsableTable {
             return Err(HOLDS_FEATURES.to_owned());
         }
         let time = time_column(table)?;
-        if let Some(SurveyedColumn { name, .. }) = table.columns.iter().find(|column| names_keys(column)) {
-            return Err(format!(
-                "its column {name} says whose row it is, and a series is of one key: make a table or a view of each key, without {name}; bar \
-                 files are split by `rollfit import --key-column {name}`"
-            ));
-        }
-        let is_number =
-            |column: &&SurveyedColumn| column.kind == ColumnKind::Number && !names_rows(&column.name);
+        let key_column = key_column(table).map(|column| &column.name);
+        let is_number = |column: &&SurveyedColumn| {
+            column.kind == ColumnKind::Number && !names_rows(&column.name) && Some(&column.name) != key_column
+        };
         let numbers: Vec<&String> =
             table.columns.iter().filter(is_number).map(|column| &column.name).collect();
         let (values, others) = split_values(&numbers);
@@ -107,16 +102,15 @@ impl UsableTable {
         }
         let is_utc =
             time.kind == ColumnKind::Time { has_zone: true } || time.name.to_lowercase().ends_with("utc");
-        Ok(Self { name: table.name.clone(), time: time.name.clone(), is_utc, values, others })
+        let (key_column, name) = (key_column.cloned(), table.name.clone());
+        Ok(Self { name, time: time.name.clone(), is_utc, key_column, values, others })
     }
 }
 
 /// The time column of a table, or why it has none.
 fn time_column(table: &SurveyedTable) -> Result<&SurveyedColumn, String> {
-    let is_time = |column: &&SurveyedColumn| matches!(column.kind, ColumnKind::Time { .. });
-    let is_bookkeeping = |name: &str| BOOKKEEPING_NAMES.contains(&name.to_lowercase().as_str());
     let times: Vec<&SurveyedColumn> =
-        table.columns.iter().filter(is_time).filter(|column| !is_bookkeeping(&column.name)).collect();
+        table.columns.iter().filter(|column| is_time(column) && !is_bookkeeping(&column.name)).collect();
     match times.as_slice() {
         [only] => Ok(*only),
         [] => Err(without_time(table)),
@@ -127,13 +121,35 @@ fn time_column(table: &SurveyedTable) -> Result<&SurveyedColumn, String> {
     }
 }
 
+fn is_time(column: &SurveyedColumn) -> bool {
+    matches!(column.kind, ColumnKind::Time { .. })
+}
+
+/// Whether a column of this name says when its row was written: `created_at`, `UpdatedOn`.
+fn is_bookkeeping(name: &str) -> bool {
+    let letters: String = name.to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect();
+    let rest = BOOKKEEPING_STARTS.iter().find_map(|start| letters.strip_prefix(start));
+    rest.is_some_and(|rest| BOOKKEEPING_ENDS.contains(&rest))
+}
+
+/// Whether a column of this name holds prices, whatever else the table has.
+pub(super) fn is_price(name: &str) -> bool {
+    VALUE_NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
 fn without_time(table: &SurveyedTable) -> String {
+    let written = table.columns.iter().find(|column| is_bookkeeping(&column.name) && is_time(column));
     let columns: Vec<&SurveyedColumn> = table.columns.iter().collect();
     match first_of(&columns, |column| &column.name, &TIME_NAMES) {
         Some(SurveyedColumn { name, kind, type_name }) if !matches!(kind, ColumnKind::Time { .. }) => {
             format!("its column {name} is {type_name}, not a timestamp")
         }
-        _ => "it has no timestamp".to_owned(),
+        _ => match written {
+            Some(SurveyedColumn { name, .. }) => {
+                format!("its only timestamp, {name}, seems to say when a row was written")
+            }
+            None => "it has no timestamp".to_owned(),
+        },
     }
 }
 
@@ -149,6 +165,15 @@ fn split_values(numbers: &[&String]) -> (Vec<String>, Vec<String>) {
 /// The item with the first of these names, in any case.
 fn first_of<'a, T>(items: &'a [T], name: impl Fn(&T) -> &String, known: &[&str]) -> Option<&'a T> {
     known.iter().find_map(|known| items.iter().find(|item| name(item).eq_ignore_ascii_case(known)))
+}
+
+/// The column that says whose row it is: by its name, or because each of its values has a directory.
+fn key_column(table: &SurveyedTable) -> Option<&SurveyedColumn> {
+    let is_dir_of_key = |column: &&SurveyedColumn| {
+        column.kind == ColumnKind::Directory && !PERIOD_NAMES.contains(&column.name.to_lowercase().as_str())
+    };
+    let of_name = table.columns.iter().find(|column| names_keys(column));
+    of_name.or_else(|| table.columns.iter().find(is_dir_of_key))
 }
 
 /// Whether a column says whose row it is: rows of several keys as one series would be wrong features.
@@ -176,8 +201,8 @@ fn holds_features(table: &SurveyedTable) -> bool {
 pub(super) mod tests {
     use super::*;
 
-    /// A table whose columns are `t NAME` for a time without a zone, `z NAME` for one with a zone, `n NAME` for a number, else
-    /// others.
+    /// A table whose columns are `t NAME` for a time without a zone, `z NAME` for one with a zone, `n NAME` for a number, `d NAME` for
+    /// the names of directories, else others.
     pub(in super::super) fn table(name: &str, columns: &[&str]) -> SurveyedTable {
         let column = |text: &&str| {
             let (kind, name) = text.split_once(' ').unwrap();
@@ -185,6 +210,7 @@ pub(super) mod tests {
                 "t" => (ColumnKind::Time { has_zone: false }, "timestamp"),
                 "z" => (ColumnKind::Time { has_zone: true }, "timestamptz"),
                 "n" => (ColumnKind::Number, "bigint"),
+                "d" => (ColumnKind::Directory, "the name of a directory"),
                 _ => (ColumnKind::Other, "text"),
             };
             SurveyedColumn { name: name.to_owned(), kind, type_name: type_name.to_owned() }
@@ -218,7 +244,11 @@ pub(super) mod tests {
         let error = |columns: &[&str]| read(columns).unwrap_err();
         assert_eq!(error(&["z begin", "z end", "n x"]), "it has several timestamps: begin, end");
         assert_eq!(error(&["n ts", "n x"]), "its column ts is bigint, not a timestamp");
-        assert_eq!(error(&["z created_at", "n amount"]), "it has no timestamp");
+        for name in ["created_at", "UpdatedOn", "inserted_ts", "loaded"] {
+            let found = error(&[format!("z {name}").as_str(), "n amount"]);
+            assert_eq!(found, format!("its only timestamp, {name}, seems to say when a row was written"));
+        }
+        assert_eq!(error(&["o x", "n amount"]), "it has no timestamp");
         assert_eq!(error(&["z ts", "n user_id", "o x"]), "it has no column of numbers");
         assert_eq!(
             error(&["z ts_utc", "n a2_idx_w15", "n r2_idx_w15", "n rmse_idx_w15"]),
@@ -227,12 +257,15 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn rows_of_several_keys_are_no_series() {
+    fn a_column_that_says_whose_row_it_is_is_no_value() {
+        let key = |columns: &[&str]| UsableTable::new(&table("a", columns)).unwrap();
         for column in ["o symbol", "o Ticker", "n instrument_id", "n pair", "o currency_pair_code"] {
-            let refused = read(&["z ts", "n price", column]).unwrap_err();
-            assert!(refused.contains("says whose row it is"), "{column}: {refused}");
+            let found = key(&["z ts", "n price", column]);
+            assert_eq!(found.key_column.as_deref(), column.split_once(' ').map(|(_, name)| name));
+            assert_eq!((found.values, found.others), (vec!["price".to_owned()], vec![]), "{column}");
         }
-        assert!(read(&["z ts", "n price", "o venue", "n trade_id", "z key"]).is_ok());
+        assert_eq!(key(&["z ts", "n price", "o venue", "n trade_id", "z key", "d year"]).key_column, None);
+        assert_eq!(key(&["d year", "d code", "z ts", "n price"]).key_column.as_deref(), Some("code"));
     }
 
     #[test]

@@ -18,8 +18,10 @@ use self::receipts::Receipts;
 use self::run::{RunState, RunStatus};
 use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
 use crate::exit::{Exit, Failure};
+use crate::job_arguments::JobArguments;
+use crate::record::header::given_name;
 use crate::screen::Screen;
-use crate::state_dir::{StateDir, is_running};
+use crate::state_dir::{StateDir, first_readable, is_running};
 use crate::view::ScreenSize;
 use crate::{output, signals, state_dir};
 
@@ -59,16 +61,26 @@ pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Resu
     Ok(if stop.requested() { Exit::Interrupted } else { Exit::Done })
 }
 
-/// The records to show: the one named; else those of running runs; else the newest.
+/// The job that is meant.
+fn job(arguments: &StatusArguments) -> JobArguments {
+    let file = ConfigArguments { config: arguments.config.clone() };
+    JobArguments { file, name: arguments.name.clone() }
+}
+
+/// The records to show: the one named; else those of running runs; else the newest that can be read.
 fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>, Failure> {
     if let Some(run) = &arguments.run {
         return Ok(vec![state.find(run)?]);
     }
-    let mut records: Vec<PathBuf> = state.records_with_config(arguments.config.as_deref()).collect();
+    let is_named = |path: &PathBuf| {
+        arguments.name.is_none()
+            || state_dir::header(path).is_some_and(|header| given_name(&header) == arguments.name.as_deref())
+    };
+    let records = state.records_with_config(arguments.config.as_deref());
+    let records: Vec<PathBuf> = records.map(|run| run.path).filter(is_named).collect();
     let running: Vec<PathBuf> = records.iter().filter(|path| is_running(path)).cloned().collect();
     if running.is_empty() {
-        records.truncate(1);
-        Ok(records)
+        Ok(first_readable(records.into_iter()).into_iter().collect())
     } else {
         Ok(running)
     }
@@ -168,8 +180,7 @@ fn print_runs(global: &GlobalArguments, screen: Option<&Screen>, runs: &[RunStat
 
 /// The receipts in the store; if none is configured, an error says that there is nothing to show.
 fn receipts(state: &StateDir, arguments: &StatusArguments) -> Result<Receipts, Failure> {
-    let config = ConfigArguments { config: arguments.config.clone() };
-    Receipts::count(config).map_err(|failure| match failure.exit {
+    Receipts::count(job(arguments)).map_err(|failure| match failure.exit {
         Exit::Usage => failure.after(&format!("found no record of a run{}, and", state.place())),
         _ => failure,
     })

@@ -1,11 +1,14 @@
 //! The status of runs in lines for people.
 
-use super::run::{RunState, RunStatus};
+use rollfit_job::record::PartitionOutcome;
+
+use super::super::cause_groups::{CauseGroup, PartitionCause};
+use super::run::{RunState, RunStatus, UndonePartition};
 use crate::follow;
 use crate::format::{bytes, count, duration, plural};
 use crate::view::{self, ScreenSize};
 
-/// How many partitions that were not done are named.
+/// How many causes for which partitions were not done are named.
 const PROBLEMS_MAX: usize = 10;
 
 /// One run in full; of several what fits.
@@ -114,15 +117,23 @@ fn followed(run: &RunStatus, took: &str) -> String {
 }
 
 fn problems(run: &RunStatus) -> Vec<String> {
-    let partitions = run.problems.iter().map(|problem| {
-        let cause = problem.cause.as_deref().unwrap_or_default();
-        let outcome = if run.header.follows.is_some() { "behind" } else { problem.outcome.name() };
-        format!("  {}: {outcome}: {cause}", problem.partition)
+    let cause = |problem: &UndonePartition| problem.cause.clone().unwrap_or_default();
+    let causes: Vec<String> = run.problems.iter().map(cause).collect();
+    let told = run.problems.iter().zip(&causes).map(|(problem, cause)| PartitionCause {
+        partition: &problem.partition,
+        state: match problem.outcome {
+            _ if run.header.follows.is_some() => "behind",
+            PartitionOutcome::LeftAlone => "skipped",
+            outcome => outcome.name(),
+        },
+        cause,
     });
+    let groups = CauseGroup::from_partitions(told);
+    let partitions = groups.iter().map(|group| group.line(&causes[group.at], ""));
     let keys = run.waiting.iter().map(|waiting| {
         format!("  {}: behind: {}", waiting.key, waiting.cause.as_deref().unwrap_or_default())
     });
-    let more = (run.problems.len() + run.waiting.len()).saturating_sub(PROBLEMS_MAX);
+    let more = (groups.len() + run.waiting.len()).saturating_sub(PROBLEMS_MAX);
     partitions
         .chain(keys)
         .take(PROBLEMS_MAX)

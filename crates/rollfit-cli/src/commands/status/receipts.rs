@@ -1,13 +1,14 @@
 //! [`Receipts`]: what the store itself shows of a job that left no record here: which partitions have a receipt.
 //!
-//! Invariants: no source is read. `rollfit plan` shows whether a partition's source has changed since.
+//! Invariants: no row of a source is read. `rollfit plan` shows whether a partition's source has changed since.
 
 use rollfit_job::store_progress::HoldingCounts;
 
 use super::store::watcher;
-use crate::args::{ConfigArguments, SelectArguments};
+use crate::args::SelectArguments;
 use crate::exit::Failure;
 use crate::format;
+use crate::job_arguments::JobArguments;
 use crate::open::OpenJob;
 use crate::output;
 use crate::selection_arguments::SelectionArguments;
@@ -21,9 +22,9 @@ pub(super) struct Receipts {
 }
 
 impl Receipts {
-    /// Looks at the store of a configuration.
-    pub(super) fn count(config: ConfigArguments) -> Result<Self, Failure> {
-        let open = open(config)?;
+    /// Looks at the store of a job.
+    pub(super) fn count(job: JobArguments) -> Result<Self, Failure> {
+        let open = open(job)?;
         let counts = watcher(&open).look(None)?.counts;
         Ok(Self { sink: open.sink.place(), counts })
     }
@@ -35,10 +36,10 @@ impl Receipts {
     }
 }
 
-/// The whole job of a configuration, to be looked at.
-pub(super) fn open(config: ConfigArguments) -> Result<OpenJob, Failure> {
+/// A whole job, to be looked at.
+pub(super) fn open(job: JobArguments) -> Result<OpenJob, Failure> {
     let selection = SelectionArguments::default();
-    OpenJob::to_read(&SelectArguments { config, selection, workers: None, shard: None }, None)
+    OpenJob::to_read(&SelectArguments { job, selection, workers: None, shard: None }, None)
 }
 
 /// How many partitions have what, on one line.
@@ -48,8 +49,9 @@ pub(super) fn counted(counts: &HoldingCounts, sink: &str) -> String {
         unread => format!(", {} not looked at yet", format::count(unread)),
     };
     let number = format::count;
+    let empty = if counts.empty > 0 { format!(", {} empty", number(counts.empty)) } else { String::new() };
     format!(
-        "{}: {} done, {} missing, {} of another definition, {} foreign, {} newer, {} unreadable{unread}, in {sink}",
+        "{}: {} done, {} missing{empty}, {} of another definition, {} foreign, {} newer, {} unreadable{unread}, in {sink}",
         format::plural(usize::try_from(counts.partitions).unwrap_or(usize::MAX), "partition"),
         number(counts.done),
         number(counts.missing),

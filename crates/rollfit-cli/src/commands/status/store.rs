@@ -8,10 +8,11 @@ use rollfit_job::runners::RunnerName;
 use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::store_progress::{StoreProgress, StoreWatcher};
 
+use super::job;
 use super::receipts::open;
 use super::store_document::StoreDocument;
 use super::store_words;
-use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
+use crate::args::{GlobalArguments, StatusArguments};
 use crate::exit::{Exit, Failure};
 use crate::open::OpenJob;
 use crate::screen::Screen;
@@ -28,7 +29,7 @@ const FIRST_RUNNER: Duration = Duration::from_secs(60);
 
 /// Shows the job; with `--watch` again and again until nobody works on it any more.
 pub(super) fn run(global: &GlobalArguments, arguments: &StatusArguments) -> Result<Exit, Failure> {
-    let open = open(ConfigArguments { config: arguments.config.clone() })?;
+    let open = open(job(arguments))?;
     let mut watcher = watcher(&open);
     let own = RunnerName::of_job(&open.config);
     let sink = open.sink.place();
@@ -69,6 +70,7 @@ pub(super) fn watcher(open: &OpenJob) -> StoreWatcher<'_> {
     let threads = open.job().workers.count(open.partitions.len());
     let definition = Definition::from_config(&open.config);
     StoreWatcher::new(open.sink.as_ref(), &open.partitions, definition, absence, threads)
+        .with_source(open.source.as_ref(), &open.config)
 }
 
 /// What is shown of a job.

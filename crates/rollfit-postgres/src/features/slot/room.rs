@@ -118,7 +118,7 @@ impl PostgresSlot<'_> {
         for (at, target) in self.targets.iter().enumerate().filter(|(_, target)| target.has_rows) {
             let is_ours = |column: &Column| match &self.found {
                 Found::Ours(receipt) => receipt.definition.series[at].stored_columns().contains(&column.name),
-                Found::Nothing | Found::Foreign(_) | Found::Newer(_) => false,
+                Found::Nothing | Found::Foreign(_) | Found::Newer(_) | Found::Blocked(_) => false,
             };
             for other in target.leaf.others.iter().filter(|other| !is_ours(other)) {
                 check_other(&mut self.session, &target.leaf, other)?;

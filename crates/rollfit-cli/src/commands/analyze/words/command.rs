@@ -10,9 +10,11 @@ use rollfit_job::partition::Partition;
 use rollfit_job::record::Header;
 
 use crate::commands::analyze::run_now::RunNow;
+use crate::record::header::given_name;
 
 /// The options that a record of anybody may bring into a command, each with whether a value follows.
-const OPTIONS: [(&str, bool); 7] = [
+const OPTIONS: [(&str, bool); 8] = [
+    ("--name", true),
     ("--only", true),
     ("--from", true),
     ("--to", true),
@@ -55,8 +57,9 @@ pub(super) fn continues(header: &Header) -> Option<bool> {
 pub(super) fn one_partition(before: &[String], header: &Header, partition: &Partition) -> String {
     let only = format!("{}:{}", partition.key, partition.period);
     let command = ["rollfit".to_owned(), "run".to_owned()];
+    let name = given_name(header).map(|name| format!("--name {}", shell_word(name)));
     let options = ["--only".to_owned(), shell_word(&only), "--force".to_owned()];
-    let words = before.iter().cloned().chain(command).chain(config(header)).chain(options);
+    let words = before.iter().cloned().chain(command).chain(config(header)).chain(name).chain(options);
     words.collect::<Vec<_>>().join(" ")
 }
 
