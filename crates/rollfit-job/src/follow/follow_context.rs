@@ -10,8 +10,8 @@ use crate::addition::Addition;
 use crate::config::Boundary;
 use crate::features::FeatureEngine;
 use crate::lock::lock;
-use crate::month::Month;
 use crate::partition::Partition;
+use crate::period::Period;
 use crate::run::{Appended, Observer, Runner, Settled, Try};
 use crate::selection::Selection;
 use crate::stop_signal::StopSignal;
@@ -112,8 +112,10 @@ impl FollowContext<'_> {
         self.only.selects_key(key)
     }
 
-    /// The last month of a key that is followed; none where there is none.
-    pub(super) fn last_month(&self, key: &str) -> Option<Month> {
-        [self.only.last_month(key, self.job.config.by), self.job.config.to].into_iter().flatten().min()
+    /// The last period of a key that is followed; none where there is none.
+    pub(super) fn last_period(&self, key: &str) -> Option<Period> {
+        let by = self.job.config.by;
+        let last = [self.only.last_month(key, by), self.job.config.to].into_iter().flatten().min();
+        last.map(|month| by.period_of(month))
     }
 }

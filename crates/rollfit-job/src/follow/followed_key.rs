@@ -101,7 +101,7 @@ impl FollowedKey {
                     || now >= self.recheck_at
                     || self.open.iter().any(|open| open.is_settled(context.job.config.run.settle, now))
                     || now >= self.count_at && self.may_count()
-                    || self.is_quiet_due(context.job.config.by, now))
+                    || self.quiet_due(context.job.config.by, now).is_some())
     }
 
     /// Whether a look may find rows that no head shows: those before the last ones, and where nothing is open, those before one far ahead.
@@ -156,7 +156,7 @@ impl FollowedKey {
 
     /// Whether all that was to be followed of it is closed.
     pub(super) fn is_over(&self, context: &FollowContext<'_>) -> bool {
-        let Some(last) = context.last_month(&self.key) else { return false };
+        let Some(last) = context.last_period(&self.key) else { return false };
         self.open.is_empty() && (self.is_past_last || self.closed_until_us >= Some(last.span_us().end))
     }
 
@@ -233,8 +233,8 @@ impl FollowedKey {
                 Some(months.map_or((oldest, newest), |(first, last)| (first.max(oldest), last.min(newest))));
         }
         let Some((first, last)) = months else { return Ok(()) };
-        let newest = context.last_month(&self.key).map_or(last, |most| most.min(last));
-        let newest = context.job.config.by.period_of(newest);
+        let last = context.job.config.by.period_of(last);
+        let newest = context.last_period(&self.key).map_or(last, |most| most.min(last));
         let previous = previous_with_rows(context, &self.key, (first, newest))?;
         let partition = |period: Period| Partition::new(self.key.clone(), period);
         let start_us = |partition: &Partition| partition.period.span_us().start;
@@ -389,8 +389,8 @@ impl FollowedKey {
     fn open_later(&mut self, context: &FollowContext<'_>, latest: &[SeriesRows]) -> bool {
         let later =
             join(latest.to_vec()).instants_us.into_iter().filter(|&us| Some(us) >= self.closed_until_us);
-        let by = context.job.config.by;
-        let mut periods: Vec<Period> = later.filter_map(|us| by.period_at_us(us).ok()).collect();
+        let periods = later.filter_map(|us| context.job.config.by.period_at_us(us).ok());
+        let mut periods: Vec<Period> = periods.collect();
         periods.dedup();
         self.open_periods(context, periods)
     }
@@ -411,11 +411,9 @@ impl FollowedKey {
 
     /// Opens periods again that rows have come to, or gone from, since they were closed or passed over.
     fn reopen(&mut self, context: &FollowContext<'_>, now: Duration) -> Result<(), StoreError> {
-        let by = context.job.config.by;
-        if let Some(closed_until) = self.closed_until(by).filter(|_| self.is_quiet_due(by, now)) {
+        if let Some((open, closed_until)) = self.quiet_due(context.job.config.by, now) {
             let series = context.job.config.series_of_key(&self.key);
-            let periods = (self.periods(), closed_until);
-            let changed = self.quiet.changed((context.job.source, &series), (&periods.0, periods.1))?;
+            let changed = self.quiet.changed((context.job.source, &series), (&open, closed_until))?;
             let with_rows = to_be_opened(context, &self.key, changed.iter().map(|(period, _)| *period))?;
             self.quiet.note_all(changed, now);
             self.open_periods(context, with_rows);
@@ -423,17 +421,11 @@ impl FollowedKey {
         Ok(())
     }
 
-    fn is_quiet_due(&self, by: PeriodUnit, now: Duration) -> bool {
-        self.closed_until(by).is_some_and(|until| self.quiet.is_due(&self.periods(), until, now))
-    }
-
-    /// The open periods.
-    fn periods(&self) -> Vec<Period> {
-        self.open.iter().map(|open| open.partition.period).collect()
-    }
-
-    fn closed_until(&self, by: PeriodUnit) -> Option<Period> {
-        self.closed_until_us.and_then(|us| by.period_at_us(us).ok())
+    /// The open periods, and the one that all before are closed, where it is time to count those that aren't open.
+    fn quiet_due(&self, by: PeriodUnit, now: Duration) -> Option<(Vec<Period>, Period)> {
+        let closed_until = by.period_at_us(self.closed_until_us?).ok()?;
+        let open: Vec<Period> = self.open.iter().map(|open| open.partition.period).collect();
+        self.quiet.is_due(&open, closed_until, now).then_some((open, closed_until))
     }
 
     /// Notes which periods are over, as far as `latest` shows, the last rows of each series from `from_us` on.
@@ -446,8 +438,7 @@ impl FollowedKey {
                 open.is_followed = is_followed;
             }
         }
-        let last = context.last_month(&self.key).map(|last| context.job.config.by.period_of(last));
-        if let Some(last) = last.filter(|last| from_us <= last.span_us().end) {
+        if let Some(last) = context.last_period(&self.key).filter(|last| from_us <= last.span_us().end) {
             self.is_past_last = is_followed(last, latest);
         }
     }
