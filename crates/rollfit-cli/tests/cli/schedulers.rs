@@ -178,6 +178,7 @@ fn quiet_has_one_line_for_all_partitions_of_one_cause() {
     assert_eq!(document["partitions"][1]["definition_change"], "boundary reset became carry");
 
     fs::remove_dir_all(sandbox.path("fx/features")).unwrap();
+    sandbox.configure(&["eurusd", "usdjpy"], "2017-02", "2017-02");
     for key in ["eurusd", "usdjpy"] {
         sandbox.write(format!("fx/sources/m1_{key}/2017-02.parquet"), "broken");
     }
