@@ -120,7 +120,7 @@ dependencies() {
     step "licences and sources of dependencies"
     local tools=$PWD/target/tools
     if ! command -v cargo-deny >/dev/null && [ ! -x "$tools/bin/cargo-deny" ]; then
-        cargo install cargo-deny --version 0.20.2 --locked --quiet --root "$tools"
+        cargo install cargo-deny --version 0.20.2 --locked --debug --quiet --root "$tools"
     fi
     PATH="$PATH:$tools/bin" cargo deny --locked check licenses bans sources
 }
@@ -160,6 +160,8 @@ everything() {
 summary() {
     local code=$? skipped
     skipped=$(sed -En 's/^skipped: //p; s/^SKIPPED \[[0-9]+\] //p' "$log" | sort -u)
+    printf '\n'
+    grep '^== ' "$log" || true
     [ -z "$skipped" ] || printf '\n== skipped\n%s\n' "$skipped"
     if $install && grep -Eq "could not import|ROLLFIT_PYTHON names no|PostgreSQL|Ray and Dask" <<<"$skipped"; then
         echo "--install promises PostgreSQL and the packages of Python: tests that need them may not be skipped"
