@@ -67,7 +67,15 @@ pub fn is_empty(source: &dyn Source, config: &JobConfig, partition: &Partition) 
     Ok(!config.run.require_rows && has_no_row(source, config, partition)?)
 }
 
-fn has_no_row(source: &dyn Source, config: &JobConfig, partition: &Partition) -> Result<bool, StoreError> {
+/// Whether no series has a row in a partition: the rows are counted.
+///
+/// # Errors
+/// Those of the source.
+pub(crate) fn has_no_row(
+    source: &dyn Source,
+    config: &JobConfig,
+    partition: &Partition,
+) -> Result<bool, StoreError> {
     let mut snapshot = source.snapshot(&config.series_of_key(&partition.key), partition.period, 0)?;
     for at in 0..config.series.len() {
         if snapshot.count(at, partition.period.span_us())? > 0 {

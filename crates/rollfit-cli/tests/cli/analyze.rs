@@ -260,9 +260,9 @@ fn a_record_that_cannot_be_read_is_told_with_what_is_wrong() {
     let whole = lines(made(3, 1));
     bad("", &["is not a run record of rollfit"]);
     bad(&whole[..100], &["is not a run record of rollfit"]);
-    bad(&whole.replacen("\"format\":3", "\"format\":99", 1), &["format 99", "use that version"]);
-    bad(&whole.replacen("\"format\":3", "\"format\":1", 1), &["format 1, this version reads formats 2 to 3"]);
-    sandbox.write("earlier.jsonl", whole.replacen("\"format\":3", "\"format\":2", 1));
+    bad(&whole.replacen("\"format\":4", "\"format\":99", 1), &["format 99", "use that version"]);
+    bad(&whole.replacen("\"format\":4", "\"format\":1", 1), &["format 1, this version reads formats 2 to 4"]);
+    sandbox.write("earlier.jsonl", whole.replacen("\"format\":4", "\"format\":2", 1));
     sandbox.run(&["analyze", "earlier.jsonl"]).exits(0);
     bad(&(whole + "{\"event\":\"retry\"}\n"), &["is invalid, the record is damaged"]);
 }

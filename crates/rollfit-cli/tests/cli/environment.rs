@@ -57,6 +57,7 @@ const KEYS: [(&str, &str, &str); 55] = [
     ("RUN__REQUIRE_ROWS", "maybe", "expected a boolean"),
     ("RUN__PAIR_WAIT_S", "-2", "[run] pair_wait_s = -2"),
     ("RUN__SETTLE_S", "-3", "[run] settle_s = -3"),
+    ("PARTITIONS__BY", "week", "[partitions] by = \"week\""),
     ("RUN__RECHECK_EVERY_S", "0", "[run] recheck_every_s = 0"),
     ("CHECK__MAX_LAG_S", "0", "[check] max_lag_s = 0"),
     ("CHECK__CLOSED", "Fri - Sun", "[check] closed: `Fri - Sun` is not understood"),

@@ -148,7 +148,7 @@ fn bash_completes_commands_options_and_their_values() {
         let words: Vec<&str> = typed.split(' ').collect();
         let (current, previous) = (words[words.len() - 1], words[words.len() - 2]);
         let program = format!(
-            "set -e; bash -n {0}; source {0}; COMP_WORDS=({typed}); COMP_CWORD={1}; \
+            "set -e; bash -n {0}; source {0}; compopt() {{ :; }}; COMP_WORDS=({typed}); COMP_CWORD={1}; \
              _rollfit rollfit '{current}' '{previous}'; echo \"${{COMPREPLY[@]}}\"",
             path.display(),
             words.len() - 1

@@ -326,7 +326,7 @@ fn a_store_without_schemas_says_so_and_prices_of_two_names_are_not_taken_for_one
     let refused = sandbox.run(&["init", "a"]).exits(2);
     refused.says(&["bars_aapl (close) and bars_msft (price) may be keys whose columns have different names"]);
     let (found, _) = planned(&sandbox, &["a", "--table", "bars_aapl"]);
-    assert_eq!((&found["keys"], &found["series"]), (&json!(["aapl"]), &json!(["close"])));
+    assert_eq!((&found["keys"], &found["series"]), (&json!(["bars_aapl"]), &json!(["close"])));
     fs::remove_file(sandbox.path("rollfit.toml")).unwrap();
     let (found, _) = planned(&sandbox, &["a", "--table", "bars_aapl", "--table", "bars_msft"]);
     assert_eq!(found["series"], json!(["close", "price"]));

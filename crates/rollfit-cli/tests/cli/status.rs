@@ -219,10 +219,10 @@ fn records_that_are_damaged_cut_off_or_of_a_later_version_are_told_with_what_is_
     let damaged = whole.replacen("\"outcome\"", "\"outcame\"", 1);
     status_of(&damaged).exits(1).says(&["record.jsonl: line", "is invalid", "outcome"]);
     let newer =
-        whole.replacen("\"format\":3", "\"format\":4", 1).replacen("\"version\":\"", "\"version\":\"9", 1);
+        whole.replacen("\"format\":3", "\"format\":5", 1).replacen("\"version\":\"", "\"version\":\"9", 1);
     status_of(&newer).exits(1).says(&[
         "record.jsonl was written by rollfit 9",
-        "format 4",
+        "format 5",
         "use that version",
     ]);
     let sandbox = Sandbox::new();

@@ -7,13 +7,16 @@ use std::ops::Range;
 
 use super::{Aspect, Examining, HealthFact, KeyHoldings, NEWEST, Verdict};
 use crate::config::JobConfig;
-use crate::empty::partitions_without_rows;
+use crate::empty::{has_no_row, partitions_without_rows};
 use crate::month::Month;
 use crate::partition::Partition;
 use crate::period::Period;
 use crate::period_gaps::period_gaps;
 use crate::receipt::Receipt;
 use crate::store::{Found, Holding, Source, StoreError};
+
+/// The most missing periods of a key, of which some have features, whose rows are counted.
+const COUNTED_MAX: usize = 24;
 
 impl Examining<'_> {
     pub(super) fn coverage(&mut self, key: &KeyHoldings<'_>) -> Result<(), StoreError> {
@@ -63,7 +66,11 @@ impl Examining<'_> {
         let within = |period: &Period| (first..=last).contains(period) && !is_late(*period);
         let missing: Vec<Period> = missing.into_iter().filter(within).collect();
         let gaps = source_gaps(self.job.source, self.job.config, key.name(), &missing);
-        let Some(gaps) = self.answer(Aspect::Coverage, (key.name(), None), gaps)? else { return Ok(()) };
+        let Some(mut gaps) = self.answer(Aspect::Coverage, (key.name(), None), gaps)? else { return Ok(()) };
+        if key.receipts().next().is_some() {
+            let counted = counted_gaps(self.job.source, self.job.config, key.name(), &missing, &gaps);
+            gaps.extend(self.answer(Aspect::Coverage, (key.name(), None), counted)?.unwrap_or_default());
+        }
         for period in missing.into_iter().rev() {
             let (status, fact) = match (gaps.contains(&period), period == last) {
                 (true, _) if self.job.config.run.require_rows => (Verdict::Problem, HealthFact::SourceGap),
@@ -127,6 +134,24 @@ fn source_gaps(
         gaps.extend(period_gaps(source, &series, missing)?);
     }
     Ok(gaps)
+}
+
+/// Those of the first missing periods without a row in any series that the store takes for periods with some: one file may span them.
+fn counted_gaps(
+    source: &dyn Source,
+    config: &JobConfig,
+    key: &str,
+    missing: &[Period],
+    gaps: &HashSet<Period>,
+) -> Result<Vec<Period>, StoreError> {
+    let doubtful = missing.iter().filter(|period| !gaps.contains(period)).take(COUNTED_MAX);
+    let mut found = Vec::new();
+    for &period in doubtful {
+        if has_no_row(source, config, &Partition::new(key, period))? {
+            found.push(period);
+        }
+    }
+    Ok(found)
 }
 
 /// What has become of the source of a month since its features were computed: it has lost more rows than a run accepts, or one of its
