@@ -3,11 +3,12 @@
 //! Invariants: all partitions are looked at before the first is removed, and what rollfit did not write is removed by nobody here. What was
 //! removed is said, also where a later partition fails.
 
-use rollfit_job::config::{JobConfig, Workers};
+use rollfit_job::config::Workers;
 use rollfit_job::few::few;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::PeriodUnit;
 use rollfit_job::selection::{Selected, Selection};
+use rollfit_job::selector::Selector;
 use rollfit_job::store::{Claim, Found, Purpose, Sink, StoreError, Write};
 use rollfit_job::workers::for_each;
 
@@ -23,15 +24,16 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     let selection = arguments.months.selection(&arguments.partitions)?;
     let config = open::config(&arguments.job)?;
     let purpose = if arguments.dry_run { Purpose::Read } else { Purpose::Write };
-    selection.check_unit(config.by).map_err(|error| Failure::usage(error.to_string()))?;
     let store = stores::open_sink(&config, purpose)?;
+    let others = store.partitions_of_other_units()?;
+    check_unit(&selection, config.by, &others)?;
     if !arguments.dry_run {
         stores::opened(store.check_version())?;
     }
-    let named = named(&selection, &config);
+    let named = named(&selection, config.by, &others);
     let partitions = match &named {
         Some(partitions) => partitions.clone(),
-        None => stored(&selection, store.as_ref(), &config.run.workers)?,
+        None => stored(&selection, (store.as_ref(), &others), &config.run.workers)?,
     };
     let workers = config.run.workers.count(partitions.len());
     let rows = check_all(store.as_ref(), &partitions, workers)?;
@@ -57,33 +59,60 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
     ended
 }
 
-/// The partitions, if each is named; a store need not list what it has then.
-fn named(selection: &Selection, config: &JobConfig) -> Option<Vec<Partition>> {
-    let partitions: Option<Vec<Partition>> =
-        selection.selectors().iter().map(|selector| selector.partition_by(config.by)).collect();
+/// Checks that the periods of a selection can be those of the job, or of features that lie there from before `by` was changed.
+fn check_unit(selection: &Selection, by: PeriodUnit, others: &[Partition]) -> Result<(), Failure> {
+    let is_of_others = || others.iter().any(|other| selection.check_unit(other.period.unit()).is_ok());
+    match selection.check_unit(by) {
+        Err(error) if !is_of_others() => Err(Failure::usage(error.to_string())),
+        _ => Ok(()),
+    }
+}
+
+/// The partitions, if each is named; a store need not list what it has then. `others` are those that are there by other units than `by`.
+fn named(selection: &Selection, by: PeriodUnit, others: &[Partition]) -> Option<Vec<Partition>> {
+    let is_meant = |selector: &Selector, other: &Partition| {
+        selector.matches_key(&other.key) && selector.matches_period(other.period)
+    };
+    let one = |selector: &Selector| {
+        let as_typed = selector.partition().filter(|partition| others.contains(partition));
+        let of_job = || {
+            let is_of_job_alone = !others.iter().any(|other| is_meant(selector, other));
+            selector.partition_by(by).filter(|_| is_of_job_alone)
+        };
+        as_typed.or_else(of_job)
+    };
+    let partitions: Option<Vec<Partition>> = selection.selectors().iter().map(one).collect();
     let mut partitions = partitions.filter(|_| selection.bounds() == (None, None))?;
     partitions.sort();
     partitions.dedup();
     Some(partitions)
 }
 
-/// The partitions with features that are selected, whether or not the job still is about them. Each selector has to match one.
-fn stored(selection: &Selection, store: &dyn Sink, workers: &Workers) -> Result<Vec<Partition>, Failure> {
+/// The partitions with features that are selected, whether or not the job still is about them, those by other units included. Each
+/// selector has to match one.
+fn stored(
+    selection: &Selection,
+    (store, others): (&dyn Sink, &[Partition]),
+    workers: &Workers,
+) -> Result<Vec<Partition>, Failure> {
     let mut stored = store.partitions()?;
+    stored.extend_from_slice(others);
     stored.sort();
     stored.dedup();
     let Selected { partitions, unmatched } = selection.select(&stored);
     if !unmatched.is_empty() {
         return Err(Failure::failed(format!(
-            "nothing was dropped: no partition with features at {} matches {}",
+            "nothing was dropped: no partition with features at {} matches {}{}",
             store.place(),
-            few(unmatched.iter().map(|selector| format!("`{selector}`")))
+            few(unmatched.iter().map(|selector| format!("`{selector}`"))),
+            what_lies_there(others)
         )));
     }
     if partitions.is_empty() {
         return Err(Failure::failed(format!(
-            "nothing was dropped: no partition with features at {} is between --from and --to",
-            store.place()
+            "nothing was dropped: no partition with features at {} is between --from and --to{}",
+            store.place(),
+            what_lies_there(others)
         )));
     }
     // A table may still look as if it had rows when they are gone.
@@ -98,6 +127,16 @@ fn stored(selection: &Selection, store: &dyn Sink, workers: &Workers) -> Result<
         )));
     }
     Ok(partitions)
+}
+
+/// The features by other units that a selection may have been meant for, as a clause; empty where there are none.
+fn what_lies_there(others: &[Partition]) -> String {
+    others.first().map_or_else(String::new, |first| {
+        format!(
+            "; features by {} are there, such as {first}: name these as they are written, or `*`",
+            first.period.unit()
+        )
+    })
 }
 
 /// Checks that all partitions may be removed, and returns how many rows they have; damaged ones count as none.

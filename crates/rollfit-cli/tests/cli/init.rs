@@ -191,6 +191,7 @@ fn daily_rows_get_windows_that_reach_across_months() {
     table(&sandbox, "a/sources/AAPL", ("ts", Arc::new(TimestampMicrosecondArray::from(days))), &["close"]);
     let (_, text) = planned(&sandbox, &["a"]);
     assert!(text.contains(r#"boundary = "carry""#) && text.contains("about 30 rows"), "{text}");
+    assert!(text.contains(r#"by = "year""#), "{text}");
     sandbox.run(&["run", "--quiet"]).exits(0);
 }
 
@@ -301,6 +302,7 @@ fn files_say_what_their_rows_are_like_and_an_import_that_would_stop_is_not_propo
     assert!(command.contains("--key-column symbol --timezone ZONE all.csv"), "{command}");
     let text = fs::read_to_string(sandbox.path("rollfit.toml")).unwrap();
     assert!(text.contains(r#"boundary = "carry""#) && text.contains("about 31 rows"), "{text}");
+    assert!(text.contains(r#"by = "year""#), "{text}");
 
     let sandbox = Sandbox::new();
     sandbox.write("eurusd.csv", "time,close\n2017-01-03T00:00Z,1.5\n2017-01-03T00:01Z,x\n");

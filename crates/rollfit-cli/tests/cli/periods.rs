@@ -192,11 +192,88 @@ fn features_by_other_periods_are_never_put_beside_those_that_are_there() {
     before.is_untouched(&sandbox.path("fx"));
     // What the message says: a name, or to drop them first.
     sandbox.run_with(&[("ROLLFIT_STORE__NAME", "quarters")], &["run"]).exits(0).says(&["12 written"]);
-    configure(&sandbox, "year", "carry");
-    sandbox.run(&["drop", "*", "--yes"]).exits(0);
-    configure(&sandbox, "quarter", "carry");
+    sandbox.run(&["drop", "*", "--yes"]).exits(0).says(&["dropped eurusd 1968", "dropped eurusd 1971"]);
     sandbox.run(&["run"]).exits(0).says(&["12 written"]);
     assert!(partitions(&sandbox).iter().all(|name| name.starts_with("quarter=")));
+}
+
+#[test]
+fn features_by_another_unit_are_dropped_as_they_are_written() {
+    let sandbox = done("quarter");
+    configure(&sandbox, "year", "carry");
+    let there = "features by quarter are there, such as eurusd 19";
+    sandbox.run(&["drop", "gbpusd"]).exits(1).says(&["matches `gbpusd`", there]);
+    sandbox.run(&["drop", "eurusd:1969-02"]).exits(2).says(&["1969-02 is only a part of 1969"]);
+    sandbox.run(&["drop", "eurusd:1969"]).exits(2).says(&["add --yes", "4 partitions"]);
+    assert_eq!(partitions(&sandbox).len(), 12);
+    sandbox.run(&["drop", "eurusd:1969-Q1"]).exits(0).says(&["dropped eurusd 1969-Q1"]);
+    let dropped = sandbox.run(&["drop", "eurusd:1969", "--yes"]).exits(0);
+    dropped.says(&["dropped eurusd 1969-Q2", "dropped eurusd 1969-Q4"]);
+    sandbox.run(&["plan"]).exits(2).says(&["has features by quarter"]);
+    sandbox.run(&["drop", "*", "--yes"]).exits(0);
+    sandbox.run(&["run"]).exits(0).says(&["4 written"]);
+}
+
+#[test]
+fn a_switch_to_another_unit_loses_nothing_silently() {
+    for (old, new, partitions_of_old) in [("quarter", "year", 12), ("year", "month", 4), ("month", "all", 33)]
+    {
+        let sandbox = done(old);
+        configure(&sandbox, new, "carry");
+        let config = fs::read_to_string(sandbox.path("rollfit.toml")).unwrap();
+        let switch = |code: i32, parts: &[&str]| {
+            sandbox.run(&["switch", "next", "--yes"]).exits(code).says(parts);
+        };
+        // Fewer keys: those of `gbpusd` are in place of those that readers have.
+        sandbox.drop_in("gbpusd", "daily.parquet", &daily("1968-06", 1000));
+        sandbox.write("rollfit.toml", config.replace("eurusd", "gbpusd"));
+        sandbox.run(&["run", "--name", "next", "--quiet"]).exits(0);
+        let lost = format!("readers of fx/features would lose {partitions_of_old} partitions");
+        switch(1, &[&lost, "lacks or has only in part: eurusd ", "add --incomplete"]);
+        sandbox.run(&["drop", "*", "--name", "next", "--yes"]).exits(0);
+        // Fewer periods.
+        if new != "all" {
+            sandbox.write("rollfit.toml", config.replace("\"first\"", "\"1970\""));
+            sandbox.run(&["run", "--name", "next", "--quiet"]).exits(0);
+            let first = if old == "year" { "eurusd 1968" } else { "eurusd 1968-Q2" };
+            switch(1, &["readers of fx/features would lose", first, "add --incomplete"]);
+        }
+        // All of them, and what is in their place now is dropped by the printed command.
+        sandbox.write("rollfit.toml", &config);
+        sandbox.run(&["run", "--name", "next", "--quiet"]).exits(0);
+        switch(0, &["switched: ", "rollfit drop '*' --name next"]);
+        sandbox.run(&["plan", "--name", "next"]).exits(2).says(&["rollfit drop '*'"]);
+        sandbox.run(&["drop", "*", "--name", "next", "--yes"]).exits(0);
+        sandbox.run(&["plan", "--name", "next"]).exits(0);
+        assert_eq!(features(&sandbox).instants_us, daily("1968-06", 1000).instants_us);
+    }
+}
+
+#[test]
+fn rows_that_the_source_has_lost_meanwhile_keep_a_switch_to_another_unit_back() {
+    let sandbox = done("month");
+    configure(&sandbox, "year", "carry");
+    let rows = daily("1968-06", 1000);
+    let gap = "1969-07".parse::<Month>().unwrap().span_us();
+    sandbox.drop_in("eurusd", "daily.parquet", &rows.filtered(|row| !gap.contains(&rows.instants_us[row])));
+    sandbox.run(&["run", "--name", "next", "--quiet"]).exits(0);
+    let lost = "would lose 12 partitions, which fx/features.next lacks or has only in part: eurusd 1969-01";
+    sandbox.run(&["switch", "next", "--yes"]).exits(1).says(&[lost]);
+    sandbox.run(&["switch", "next", "--yes", "--incomplete"]).exits(0);
+}
+
+#[test]
+fn init_keeps_the_unit_of_features_that_are_there() {
+    for by in UNITS {
+        let sandbox = done(by);
+        fs::remove_file(sandbox.path("rollfit.toml")).unwrap();
+        sandbox.run(&["init", "fx"]).exits(0);
+        let text = fs::read_to_string(sandbox.path("rollfit.toml")).unwrap();
+        assert_eq!(text.contains(&format!("by = \"{by}\"")), by != "month", "{text}");
+        assert!(!text.contains("by = \"year\"") || by == "year", "{text}");
+        assert_eq!(text.contains("boundary = \"carry\""), by != "all", "{text}");
+        sandbox.run(&["plan"]).exits(0);
+    }
 }
 
 #[test]

@@ -200,6 +200,15 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be listed.
     fn partitions(&self) -> Result<Vec<Partition>, StoreError>;
 
+    /// The partitions of the job whose periods are of another unit than the configuration's, in any order: those of before `by` was changed.
+    /// None where the store cannot tell; a store with tables, whose names would be others, finds none.
+    ///
+    /// # Errors
+    /// When the store cannot be listed.
+    fn partitions_of_other_units(&self) -> Result<Vec<Partition>, StoreError> {
+        Ok(Vec::new())
+    }
+
     /// Those of [`Sink::partitions`] whose key is one of `keys`, or differs from one only in case; it may return others too.
     ///
     /// # Errors

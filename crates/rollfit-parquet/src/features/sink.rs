@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
-use rollfit_job::period::Period;
+use rollfit_job::period::{Period, PeriodUnit};
 use rollfit_job::runners::StoreRunner;
 use rollfit_job::store::{
     Claim, FeatureReader, Found, Holding, HoldingMark, Look, Sink, StoreError, TableRows, Write,
@@ -117,17 +117,21 @@ impl ParquetStore {
         })
     }
 
-    /// The partitions of the wanted keys that have features.
-    fn stored_partitions(&self, is_wanted: impl Fn(&str) -> bool) -> Result<Vec<Partition>, StoreError> {
+    /// The partitions of the wanted keys that have features, with periods of a unit.
+    fn stored_partitions(
+        &self,
+        unit: PeriodUnit,
+        is_wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<Partition>, StoreError> {
         let mut partitions = Vec::new();
         for (key, key_dir) in hive_dirs(&self.features_dir, KEY_PREFIX)? {
             if !is_wanted(&key) {
                 continue;
             }
-            for (period, period_dir) in hive_dirs(&key_dir, &period_prefix(self.by))? {
+            for (period, period_dir) in hive_dirs(&key_dir, &period_prefix(unit))? {
                 // Reading the partition reports what cannot be read here.
                 let is_there = !matches!(period_dir.join(PART).try_exists(), Ok(false));
-                let period = period.parse().ok().filter(|period: &Period| period.unit() == self.by);
+                let period = period.parse().ok().filter(|period: &Period| period.unit() == unit);
                 if let (Some(period), true) = (period, is_there) {
                     partitions.push(Partition::new(key.clone(), period));
                 }
@@ -203,12 +207,19 @@ impl Sink for ParquetStore {
     }
 
     fn partitions(&self) -> Result<Vec<Partition>, StoreError> {
-        self.stored_partitions(|_| true)
+        self.stored_partitions(self.by, |_| true)
+    }
+
+    fn partitions_of_other_units(&self) -> Result<Vec<Partition>, StoreError> {
+        let others = PeriodUnit::ALL.into_iter().filter(|unit| *unit != self.by);
+        let listed: Vec<Vec<Partition>> =
+            others.map(|unit| self.stored_partitions(unit, |_| true)).collect::<Result<_, _>>()?;
+        Ok(listed.concat())
     }
 
     fn partitions_of(&self, keys: &HashSet<&str>) -> Result<Vec<Partition>, StoreError> {
         let keys: HashSet<String> = keys.iter().map(|key| key.to_lowercase()).collect();
-        self.stored_partitions(|key| keys.contains(&key.to_lowercase()))
+        self.stored_partitions(self.by, |key| keys.contains(&key.to_lowercase()))
     }
 
     fn check_outputs(&self, partitions: &[Partition]) -> Result<(), StoreError> {

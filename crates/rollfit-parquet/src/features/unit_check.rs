@@ -36,7 +36,7 @@ pub(super) fn check_unit_of_key(features_dir: &Path, key: &str, by: PeriodUnit) 
             if names_in(&dir)?.iter().any(is_read) {
                 return Err(StoreError::permanent(format!(
                     "{} has features by {other}, and [partitions] has by = \"{by}\": readers of {} would get rows twice; give this job \
-                     a `name` in [store], or set by = \"{other}\" again, drop these features with `rollfit drop '*'`, and change it then",
+                     a `name` in [store], set by = \"{other}\" again, or drop these features with `rollfit drop '*'`",
                     dir.display(),
                     features_dir.display()
                 )));

@@ -2,6 +2,7 @@
 
 use rollfit_job::few::few;
 use rollfit_job::foreign;
+use rollfit_job::period::PeriodUnit;
 
 use super::proposal::{Proposal, ProposedSeries};
 
@@ -32,6 +33,8 @@ pub(super) struct StoreLines {
 pub(super) struct ConfigText<'a> {
     pub(super) store: &'a StoreLines,
     pub(super) proposal: &'a Proposal,
+    /// How long partitions are.
+    pub(super) by: PeriodUnit,
     /// The rows of a month, where they are too few for the longest window.
     pub(super) few_rows: Option<u64>,
     /// Lines at the top, without the sign of a comment.
@@ -88,8 +91,19 @@ impl ConfigText<'_> {
             let listed: Vec<String> = keys.iter().map(|key| quoted(key)).collect();
             lines.push(format!("keys = [{}]", listed.join(", ")));
         }
-        set("from", "first", "or a month, such as \"2024-01\"", lines);
-        set("to", "latest", "the same", lines);
+        match self.by {
+            PeriodUnit::Month => {}
+            PeriodUnit::All => set("by", self.by.name(), "a key has one partition", lines),
+            by => set("by", by.name(), &format!("a partition is a key in a {by}"), lines),
+        }
+        let (or_period, the_same) = match self.by {
+            PeriodUnit::Month => ("or a month, such as \"2024-01\"", "the same"),
+            PeriodUnit::Quarter => ("or a quarter, such as \"2024-Q1\"", "the same"),
+            PeriodUnit::Year => ("or a year, such as \"2024\"", "the same"),
+            PeriodUnit::All => ("", ""),
+        };
+        set("from", "first", or_period, lines);
+        set("to", "latest", the_same, lines);
     }
 
     /// Whether all keys can be asked for: where features have tables, these may look like source tables of bare keys.
@@ -116,8 +130,15 @@ impl ConfigText<'_> {
         if self.store.has_tables {
             let prefix = if self.has_reg_tables() { "features" } else { "reg" };
             let known = if series.name == "idx" { "rate" } else { &series.name };
-            let features = format!("{prefix}_{known}_{{key}}_{{yyyy}}_{{mm}}");
-            set("features", &features, "the table of a month's features", lines);
+            let period = match self.by {
+                PeriodUnit::Month => "_{yyyy}_{mm}",
+                PeriodUnit::Quarter => "_{yyyy}_q{q}",
+                PeriodUnit::Year => "_{yyyy}",
+                PeriodUnit::All => "",
+            };
+            let features = format!("{prefix}_{known}_{{key}}{period}");
+            let of_period = format!("the table of a {}'s features", self.by.noun());
+            set("features", &features, &of_period, lines);
         }
     }
 
@@ -128,13 +149,15 @@ impl ConfigText<'_> {
 
     fn add_boundary(&self, lines: &mut Vec<String>) {
         section("[run]", "", lines);
+        let noun = self.by.noun();
         if let Some(rows) = self.few_rows {
             lines.push(comment(&format!(
-                "A month has about {rows} rows, fewer than the longest window: so windows reach into the months before."
+                "A month has about {rows} rows, fewer than the longest window: so windows reach into the {noun}s before."
             )));
-            set("boundary", "carry", "\"reset\": windows start anew each month", lines);
+            set("boundary", "carry", &format!("\"reset\": windows start anew each {noun}"), lines);
         } else {
-            set("boundary", "reset", "windows start anew each month; \"carry\": they don't", lines);
+            let what = format!("windows start anew each {noun}; \"carry\": they don't");
+            set("boundary", "reset", &what, lines);
         }
     }
 }
@@ -190,7 +213,17 @@ mod tests {
 
     fn parsed(store: &StoreLines, proposal: &Proposal, few_rows: Option<u64>) -> (String, JobConfig) {
         let heading = vec!["found\n[store]".to_owned()];
-        let text = ConfigText { store, proposal, few_rows, heading }.text();
+        let by = if few_rows.is_some() { PeriodUnit::Year } else { PeriodUnit::Month };
+        parsed_by(store, proposal, (by, few_rows), heading)
+    }
+
+    fn parsed_by(
+        store: &StoreLines,
+        proposal: &Proposal,
+        (by, few_rows): (PeriodUnit, Option<u64>),
+        heading: Vec<String>,
+    ) -> (String, JobConfig) {
+        let text = ConfigText { store, proposal, by, few_rows, heading }.text();
         let config =
             JobConfig::parse_in(Path::new(""), &text, []).unwrap_or_else(|error| panic!("{error}\n{text}"));
         (text, config)
@@ -241,11 +274,24 @@ mod tests {
         let (_, config) = parsed(&store, &proposal("{key}", true), Some(21));
         assert_eq!((&config.keys, config.boundary), (&Keys::Listed(vec!["x".to_owned()]), Boundary::Carry));
         let features = |config: &JobConfig| config.series[0].features.as_ref().unwrap().to_string();
-        assert_eq!(features(&config), "reg_a_{key}_{yyyy}_{mm}");
+        assert_eq!((features(&config).as_str(), config.by), ("reg_a_{key}_{yyyy}", PeriodUnit::Year));
         assert_eq!(
             features(&parsed(&store, &proposal("reg{key}", true), None).1),
             "features_a_{key}_{yyyy}_{mm}"
         );
+    }
+
+    #[test]
+    fn each_unit_can_be_written_down() {
+        let store =
+            StoreLines { url: "postgres://h/d".to_owned(), has_tables: true, ..StoreLines::default() };
+        for by in PeriodUnit::ALL {
+            for few_rows in [None, Some(21)] {
+                let (text, config) =
+                    parsed_by(&store, &proposal("p_{key}", true), (by, few_rows), Vec::new());
+                assert_eq!(config.by, by, "{text}");
+            }
+        }
     }
 
     #[test]

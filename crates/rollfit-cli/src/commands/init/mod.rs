@@ -20,13 +20,14 @@ use std::path::{Path, PathBuf};
 use rollfit_job::config::{EXAMPLE, Pattern, StoreConfig};
 use rollfit_job::few::few;
 use rollfit_job::patience::patiently;
+use rollfit_job::period::PeriodUnit;
 use rollfit_job::store::{StoreKind, SurveyedTable};
 
 use self::bar_files::{BarFiles, shell_word};
-use self::config_text::{ConfigText, LONGEST_WINDOW_ROWS, StoreLines, comment};
+use self::config_text::{ConfigText, StoreLines, comment};
 use self::init_source::InitSource;
 use self::proposal::{NoProposal, Proposal};
-use self::proposal_trial::ProposalTrial;
+use self::proposal_trial::{ProposalTrial, stored_unit};
 use self::usable_table::HOLDS_FEATURES;
 use crate::args::{GlobalArguments, InitArguments};
 use crate::config_path::{CONFIG_NAME, ConfigPath};
@@ -186,18 +187,14 @@ impl Draft {
             "Written by `rollfit init` for {} of {shown}.",
             plural(proposal.tables, "source table")
         )];
-        let mut text = ConfigText { store: &lines, proposal: &proposal, few_rows: None, heading };
-        let mut trial =
-            ProposalTrial::new(&text.text(), store).map_err(|failure| failure.after(&format!("{shown}:")))?;
+        let by = PeriodUnit::default();
+        let mut text = ConfigText { store: &lines, proposal: &proposal, by, few_rows: None, heading };
+        let trial = tried(&mut text, store).map_err(|failure| failure.after(&format!("{shown}:")))?;
         if trial.rows == 0 {
             return Err(Failure::usage(format!(
                 "{shown}: no instant of {} is in every series; name the tables that belong together with --table",
                 trial.read
             )));
-        }
-        if trial.rows < LONGEST_WINDOW_ROWS {
-            text.few_rows = Some(trial.rows);
-            trial = ProposalTrial::new(&text.text(), store)?;
         }
         Ok(Self::of_proposal(text.text(), &proposal, &trial, &shown, arguments))
     }
@@ -214,14 +211,13 @@ impl Draft {
         // Those of a long table are known now.
         let keys = if proposal.keys.is_empty() { &trial.keys } else { &proposal.keys };
         let found = format!(
-            "{} series ({}) of {} ({}) in {shown}; {}, {} to {}",
+            "{} series ({}) of {} ({}) in {shown}; {}, {}",
             series.len(),
             few(&series),
             plural(keys.len(), "key"),
             few(keys),
             plural(trial.partitions, "partition"),
-            trial.first,
-            trial.last
+            trial.periods()
         );
         Self {
             text,
@@ -246,7 +242,9 @@ impl Draft {
         let store = StoreLines { url: format!("parquet:./{NEW_STORE}"), ..StoreLines::default() };
         let mut heading = vec!["Written by `rollfit init` for what this import will make:".to_owned()];
         heading.extend(bars.commands.iter().map(|command| format!("  {command}")));
-        let text = ConfigText { store: &store, proposal: &proposal, few_rows: bars.few_rows, heading }.text();
+        let by = by_of_rows(bars.few_rows);
+        let text =
+            ConfigText { store: &store, proposal: &proposal, by, few_rows: bars.few_rows, heading }.text();
         let mut next = bars.commands;
         next.push(after_config("rollfit plan", arguments));
         let series = proposal.series.iter().map(|series| series.name.clone()).collect();
@@ -271,6 +269,24 @@ impl Draft {
         }
         Ok(())
     }
+}
+
+/// Tries a proposal out: by the unit of the features that are there, else by one that a month's rows suffice for.
+fn tried(text: &mut ConfigText, store: &StoreConfig) -> Result<ProposalTrial, Failure> {
+    let stored = stored_unit(&text.text(), store)?;
+    text.by = stored.unwrap_or_default();
+    let trial = ProposalTrial::new(&text.text(), store)?;
+    text.few_rows = trial.few_rows().filter(|_| trial.rows > 0);
+    if text.few_rows.is_none() {
+        return Ok(trial);
+    }
+    text.by = stored.unwrap_or(by_of_rows(text.few_rows));
+    ProposalTrial::new(&text.text(), store)
+}
+
+/// How long partitions are, by the rows of a month where they are few: a year of daily bars is a small file.
+fn by_of_rows(few_rows: Option<u64>) -> PeriodUnit {
+    if few_rows.is_some() { PeriodUnit::Year } else { PeriodUnit::Month }
 }
 
 /// The options that only a store in a database understands.

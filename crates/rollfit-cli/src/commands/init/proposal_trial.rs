@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use rollfit_job::config::{JobConfig, StoreConfig};
-use rollfit_job::month::Month;
 use rollfit_job::panel::Panel;
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
+use rollfit_job::period::{Period, PeriodUnit};
 use rollfit_job::selection::Selection;
 use rollfit_job::store::Purpose;
 
+use super::config_text::LONGEST_WINDOW_ROWS;
 use crate::exit::Failure;
 use crate::join_loss;
 use crate::open::planned;
@@ -23,8 +24,8 @@ pub(super) struct ProposalTrial {
     pub(super) keys: Vec<String>,
     /// How many partitions there are.
     pub(super) partitions: usize,
-    pub(super) first: Month,
-    pub(super) last: Month,
+    pub(super) first: Period,
+    pub(super) last: Period,
     /// The partition that was read, one in the middle.
     pub(super) read: Partition,
     /// Its rows.
@@ -39,10 +40,7 @@ impl ProposalTrial {
     /// # Errors
     /// Where a plan or a run would fail too.
     pub(super) fn new(text: &str, store: &StoreConfig) -> Result<Self, Failure> {
-        let mut config = JobConfig::parse_in(Path::new(""), text, [])?;
-        // As it is typed: with its password, and from the working directory.
-        config.source = store.clone();
-        config.sink.store = store.clone();
+        let config = config(text, store)?;
         let stores = Stores::open(&config, Purpose::Read)?;
         let (source, sink) = (stores.source(), stores.sink());
         let partitions = planned(&config, source.as_ref(), sink.as_ref(), &Selection::default())?;
@@ -50,17 +48,54 @@ impl ProposalTrial {
             partitions.iter().take_while(|partition| partition.key == partitions[0].key).count();
         let read = partitions[of_first_key / 2].clone();
         let panel = stores::opened(patiently(|| Panel::read(source.as_ref(), &config, &read)))?;
-        let months = || partitions.iter().map(|partition| partition.period.first_month());
-        let at_read = || read.period.first_month();
+        let periods = || partitions.iter().map(|partition| partition.period);
         let keys: BTreeSet<&String> = partitions.iter().map(|partition| &partition.key).collect();
         Ok(Self {
             keys: keys.into_iter().cloned().collect(),
             partitions: partitions.len(),
-            first: months().min().unwrap_or_else(at_read),
-            last: months().max().unwrap_or_else(at_read),
+            first: periods().min().unwrap_or(read.period),
+            last: periods().max().unwrap_or(read.period),
             rows: panel.rows() as u64,
             join_loss: panel.join_loss.as_ref().map(join_loss::sentence),
             read,
         })
     }
+    /// The periods of all partitions, as a clause.
+    pub(super) fn periods(&self) -> String {
+        match self.first.unit() {
+            PeriodUnit::All => format!("by = \"{}\"", PeriodUnit::All),
+            _ => format!("{} to {}", self.first, self.last),
+        }
+    }
+
+    /// The rows of a month of the partition that was read, where they are too few for the longest window; none where they suffice, or where
+    /// all rows of a key are one partition.
+    pub(super) fn few_rows(&self) -> Option<u64> {
+        let unit = self.read.period.unit();
+        let of_month = self.rows.div_ceil(unit.months() as u64);
+        (unit != PeriodUnit::All && of_month < LONGEST_WINDOW_ROWS).then_some(of_month)
+    }
+}
+
+/// The unit of the features that the job of the configuration `text` already has at `store`; none where it has none. Partitions by another
+/// unit cannot be written beside them.
+///
+/// # Errors
+/// Where the store cannot be opened.
+pub(super) fn stored_unit(text: &str, store: &StoreConfig) -> Result<Option<PeriodUnit>, Failure> {
+    let config = config(text, store)?;
+    let sink = stores::open_sink(&config, Purpose::Read)?;
+    // What cannot be listed is an error of the trial.
+    let others = sink.partitions_of_other_units().unwrap_or_default();
+    let stored =
+        others.into_iter().next().or_else(|| sink.partitions().unwrap_or_default().into_iter().next());
+    Ok(stored.map(|partition| partition.period.unit()))
+}
+
+/// The configuration `text`, with its stores as they are typed: with their passwords, and from the working directory.
+fn config(text: &str, store: &StoreConfig) -> Result<JobConfig, Failure> {
+    let mut config = JobConfig::parse_in(Path::new(""), text, [])?;
+    config.source = store.clone();
+    config.sink.store = store.clone();
+    Ok(config)
 }

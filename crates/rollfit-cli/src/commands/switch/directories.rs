@@ -9,8 +9,9 @@ use rollfit_job::key::check_key;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::selection::Selection;
-use rollfit_job::store::{Purpose, Sink, Store};
+use rollfit_job::store::{Purpose, Store};
 
+use super::loss::{Loss, without};
 use super::{is_ready, note_of_grown, unready};
 use crate::args::GlobalArguments;
 use crate::commands::question;
@@ -158,12 +159,13 @@ impl<'a> Jobs<'a> {
     /// Checks that no partition is taken from readers.
     fn check_lost(&self) -> Result<(), Failure> {
         let (current, next) = (self.current_stores.sink(), self.next_stores.sink());
-        let lost = without(current.as_ref(), &next.partitions()?)?;
+        let Loss { partitions: lost, is_by_rows } = Loss::new(current.as_ref(), next.as_ref())?;
         if lost.is_empty() {
             return Ok(());
         }
+        let or_in_part = if is_by_rows { " or has only in part" } else { "" };
         Err(Failure::failed(format!(
-            "readers of {} would lose {}, which {} lacks: {}; widen [partitions] and type `{}`, or add --incomplete",
+            "readers of {} would lose {}, which {} lacks{or_in_part}: {}; widen [partitions] and type `{}`, or add --incomplete",
             current.place(),
             plural(lost.len(), "partition"),
             next.place(),
@@ -175,7 +177,7 @@ impl<'a> Jobs<'a> {
     /// Warns of partitions that readers will find too, and of which nothing was looked at.
     fn warn_of_strays(&self) -> Result<(), Failure> {
         let sink = self.next_stores.sink();
-        let strays = without(sink.as_ref(), &self.partitions)?;
+        let strays = without(sink.partitions()?, &self.partitions);
         if !strays.is_empty() {
             logging::warn(&format!(
                 "{} also has {} that the configuration does not: {}",
@@ -192,15 +194,6 @@ fn assess_in(config: &JobConfig, stores: &Stores, partitions: &[Partition]) -> V
     let (source, sink, machine) = (stores.source(), stores.sink(), machine::here());
     let (source, sink, machine) = (source.as_ref(), sink.as_ref(), machine.as_ref());
     assess(&Job { config, source, sink, workers: config.run.workers, machine }, partitions)
-}
-
-/// The stored partitions that are not among `others`, as texts in order.
-fn without(sink: &dyn Sink, others: &[Partition]) -> Result<Vec<String>, Failure> {
-    let others: std::collections::HashSet<&Partition> = others.iter().collect();
-    let mut left: Vec<Partition> = sink.partitions()?;
-    left.retain(|partition| !others.contains(partition));
-    left.sort();
-    Ok(left.iter().map(ToString::to_string).collect())
 }
 
 fn print(arguments: &SwitchArguments, document: &SwitchDocument) -> Result<(), Failure> {

@@ -2,6 +2,7 @@
 //! other. Directories exchange their names; for views in PostgreSQL it prints the transaction.
 
 mod directories;
+mod loss;
 mod views;
 
 use rollfit_job::few::few_and;
