@@ -3,6 +3,8 @@
 //! Invariants: all partitions are looked at before the first is removed, and what rollfit did not write is removed by nobody here. What was
 //! removed is said, also where a later partition fails.
 
+use std::collections::HashSet;
+
 use rollfit_job::config::Workers;
 use rollfit_job::few::few;
 use rollfit_job::partition::Partition;
@@ -70,11 +72,12 @@ fn check_unit(selection: &Selection, by: PeriodUnit, others: &[Partition]) -> Re
 
 /// The partitions, if each is named; a store need not list what it has then. `others` are those that are there by other units than `by`.
 fn named(selection: &Selection, by: PeriodUnit, others: &[Partition]) -> Option<Vec<Partition>> {
+    let known: HashSet<&Partition> = others.iter().collect();
     let is_meant = |selector: &Selector, other: &Partition| {
         selector.matches_key(&other.key) && selector.matches_period(other.period)
     };
     let one = |selector: &Selector| {
-        let as_typed = selector.partition().filter(|partition| others.contains(partition));
+        let as_typed = selector.partition().filter(|partition| known.contains(partition));
         let of_job = || {
             let is_of_job_alone = !others.iter().any(|other| is_meant(selector, other));
             selector.partition_by(by).filter(|_| is_of_job_alone)
@@ -131,7 +134,7 @@ fn stored(
 
 /// The features by other units that a selection may have been meant for, as a clause; empty where there are none.
 fn what_lies_there(others: &[Partition]) -> String {
-    others.first().map_or_else(String::new, |first| {
+    others.iter().min().map_or_else(String::new, |first| {
         format!(
             "; features by {} are there, such as {first}: name these as they are written, or `*`",
             first.period.unit()
