@@ -32,6 +32,7 @@ use crate::args::{GlobalArguments, RunArguments};
 use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
 use crate::given_shard::GivenShard;
+use crate::job_arguments::JobArguments;
 use crate::open::OpenJob;
 use crate::output::ENTRIES_MAX;
 use crate::record::header::header;
@@ -142,7 +143,8 @@ fn run_reported(
     if open.share.is_none() && open.selection.is_all() && summary.is_all_empty() {
         logging::warn(&all_empty(&open.config));
     }
-    let summary = Summary { unfilled_windows, new_definition, remaining, ..summary };
+    let job = arguments.select.job.clone();
+    let summary = Summary { unfilled_windows, new_definition, remaining, job, ..summary };
     Ok((summary, reporters))
 }
 
@@ -215,6 +217,9 @@ fn told_pending(report: &RunReport) -> Vec<PartitionPending> {
 /// What a run did, as it is printed. With a shard what is counted is its own share, but for rows, bytes and time.
 #[derive(Default, serde::Serialize)]
 pub(crate) struct Summary {
+    /// The job as it was typed, for the commands that come next.
+    #[serde(skip)]
+    job: JobArguments,
     /// None where the run had the whole job.
     shard: Option<Share>,
     partitions: usize,
@@ -411,7 +416,7 @@ impl Summary {
             lines.extend(UndonePartition::lines(&problems.iter().collect::<Vec<_>>(), "", &cause));
         }
         lines.extend(self.other_shards.iter().flat_map(|others| others.lines(&cause)));
-        lines.extend(ways_out(&self.skipped, self.new_definition.as_ref()));
+        lines.extend(ways_out(&self.job, &self.skipped, self.new_definition.as_ref()));
         lines.extend(self.interrupted.then(|| self.how_to_continue()));
         lines
     }
