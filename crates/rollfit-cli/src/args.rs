@@ -280,7 +280,7 @@ pub(crate) struct StatusArguments {
     /// A run's name, a prefix of it, or the file of its record; without it, the running ones, or the last one
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
-    /// Only runs of this configuration
+    /// Only runs of this configuration; without it, of the nearest rollfit.toml, or of all jobs where there is none
     #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Only runs with this --name; with --store, the job of this name
@@ -309,7 +309,7 @@ pub(crate) struct AnalyzeArguments {
     /// A run's name, a prefix of it, or the file of its record; several of one job are analyzed together; without any, the newest run that wrote something
     #[arg(value_name = "RUN")]
     pub(crate) runs: Vec<String>,
-    /// Only runs of this configuration
+    /// Only runs of this configuration; without it, of the nearest rollfit.toml, or of all jobs where there is none
     #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print Markdown, to paste into an issue

@@ -29,6 +29,9 @@ pub struct PlannedPartition {
     /// What is stored, if nothing but the version of the definition has changed; the source neither.
     #[serde(skip)]
     pub earlier: Option<EarlierDefinition>,
+    /// The states that a run has to replace to write it; none where it is written without, or no option has it written.
+    #[serde(skip)]
+    pub replaceable_as: Vec<State>,
     /// The joined rows of the source.
     pub rows: u64,
     /// The joined rows before them that the windows reach.
@@ -78,6 +81,7 @@ fn assess_one(
         state: None,
         cause: crate::error_chain(&error),
         earlier: None,
+        replaceable_as: Vec::new(),
         rows: 0,
         lookback_rows: 0,
         adds_rows: None,
@@ -116,6 +120,7 @@ fn plan_one(
     };
     let assessment = with_obstacle(job.sink, partition, assessment, options, is_wanted)?;
     let is_written = is_wanted && assessment.state != State::Blocked;
+    let replaceable_as = if is_written { Vec::new() } else { assessment.replaceable_as() };
     let Assessment { state, cause, earlier, .. } = assessment;
     let cause = if is_damaged { DAMAGED.to_owned() } else { cause };
     let sides = sides.filter(|_| is_new_loss(state, &found, &input));
@@ -138,6 +143,7 @@ fn plan_one(
         state: Some(state),
         cause,
         earlier,
+        replaceable_as,
         rows: input.rows,
         lookback_rows: input.lookback_rows,
         adds_rows,

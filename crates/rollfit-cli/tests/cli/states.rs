@@ -142,7 +142,7 @@ fn another_definition_is_left_alone_until_replaced() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     is_left_alone(&sandbox, &CARRY, "definition-changed", "boundary reset became carry");
     let window = [("ROLLFIT_WINDOWS__W15", "16")];
-    is_left_alone(&sandbox, &window, "definition-changed", "windows [15, 30");
+    is_left_alone(&sandbox, &window, "definition-changed", "windows of series idx: without 15 and with 16");
     let metrics = [("ROLLFIT_FEATURES__METRICS", "[\"r2\", \"a2\"]")];
     is_left_alone(&sandbox, &metrics, "definition-changed", "metrics a2, a1");
     let column = [("ROLLFIT_FEATURES__COLUMN", "{series}_{window}_{metric}")];
