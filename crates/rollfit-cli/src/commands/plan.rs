@@ -6,7 +6,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::pending::Pending;
 use rollfit_job::plan::{PlannedPartition, assess_with};
 use rollfit_job::run::RunOptions;
-use rollfit_job::state::State;
+use rollfit_job::state::{State, rows_text};
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
 use super::cause_groups::{self, CauseGroup, PartitionCause};
@@ -146,9 +146,17 @@ fn sentence(estimate: &PlanEstimate) -> String {
 
 /// Why a partition is in its state, what its join loses, and what waits to be joined.
 fn cause(line: &PlannedPartition) -> String {
+    // The rows have a column.
+    let rows = rows_text(line.rows);
+    let own = line.cause.strip_prefix(&rows).filter(|_| line.state == Some(State::Done));
+    let own = own.unwrap_or(&line.cause);
     let loss = line.join_loss.as_ref().map(|loss| format!("; {}", join_loss::sentence(loss)));
     let pending = line.pending.as_ref().map(|pending| format!("; {}", pending_rows(pending)));
-    format!("{}{}{}", line.cause, loss.unwrap_or_default(), pending.unwrap_or_default())
+    let cause = format!("{own}{}{}", loss.unwrap_or_default(), pending.unwrap_or_default());
+    match cause.trim_start_matches("; ") {
+        "" => format::UNKNOWN.to_owned(),
+        cause => cause.to_owned(),
+    }
 }
 
 /// `3 pending rows, the oldest of 2017-01-04T10:31:00Z, 2.0 min before the last row`

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rollfit::Cpu;
-use rollfit_job::config::JobConfig;
+use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::few::few;
 use rollfit_job::foreign;
 use rollfit_job::join_loss::JoinLoss;
@@ -126,7 +126,12 @@ fn run_reported(
     let options =
         RunOptions { replace: arguments.replace.clone(), force: arguments.force, no_help: arguments.no_help };
     let kernel = Cpu::detect().name();
-    logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
+    // A fixed number is said when it is decided, with what speaks against it.
+    let workers = match open.job().workers {
+        Workers::Fixed(_) => String::new(),
+        workers => format!("workers = {workers}, "),
+    };
+    logging::info(&format!("{workers}kernel on {kernel}"));
     let reporters = start()?;
     let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
     let remaining =

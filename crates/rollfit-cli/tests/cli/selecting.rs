@@ -165,6 +165,7 @@ fn on_a_terminal_drop_shows_what_would_go_and_asks() {
     let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
     for no in ["n\n", "\n", "\u{4}"] {
         let Some(answer) = on_a_terminal(&sandbox, "drop eurusd:2017-01", no) else { return };
+        assert!(!answer.to_string().contains("error"), "{answer}");
         answer.exits(1).says(&[
             "Drop 1 partition, ",
             " rows: eurusd 2017-01, at ",
