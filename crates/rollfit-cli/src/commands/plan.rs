@@ -73,7 +73,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &PlanArguments) -> Result
         print(&planned, &space, open.share.as_ref(), arguments.all)?;
         estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
         let skipped: Vec<UndonePartition> = planned.iter().filter_map(UndonePartition::planned).collect();
-        ways_out(&skipped, new_definition.as_ref()).iter().try_for_each(|line| output::line(line))?;
+        ways_out(&arguments.select.job, &skipped, new_definition.as_ref())
+            .iter()
+            .try_for_each(|line| output::line(line))?;
         if skipped.iter().any(|problem| problem.state == State::DefinitionChanged.name()) {
             next_step::tell_beside(&arguments.select.job, &open);
         }
