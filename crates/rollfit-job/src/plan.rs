@@ -134,10 +134,7 @@ fn plan_one(
         _ if is_written => input.rows,
         _ => 0,
     };
-    let replaced_rows = match &found {
-        Found::Ours(receipt) if replaces_its_own(state) && write_rows > 0 => receipt.stored.rows,
-        _ => 0,
-    };
+    let replaced_rows = if write_rows > 0 { replaced_rows(&found, state) } else { 0 };
     Ok(PlannedPartition {
         partition: partition.clone(),
         state: Some(state),
@@ -195,9 +192,12 @@ fn with_obstacle(
     })
 }
 
-/// Whether what is written of a partition in this state takes the place of rows of this definition.
-const fn replaces_its_own(state: State) -> bool {
-    matches!(state, State::Done | State::InputChanged)
+/// The rows of this definition whose place is taken by what is written of a partition in this state.
+fn replaced_rows(found: &Found, state: State) -> u64 {
+    match found {
+        Found::Ours(receipt) if matches!(state, State::Done | State::InputChanged) => receipt.stored.rows,
+        _ => 0,
+    }
 }
 
 /// Whether the loss of a join is new to a partition in this state: no receipt records it.
