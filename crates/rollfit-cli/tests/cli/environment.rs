@@ -10,7 +10,7 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
 const KEYS: [(&str, &str, &str); 56] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
-    ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
+    ("STORE__NAME", "../up", "[store] name: `../up` is not a name"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
     ("STORE__DIRECT_IO", "on", "[store] direct_io = \"on\""),
     ("STORE__SCHEMA", "public", "schema"),

@@ -191,10 +191,7 @@ impl Draft {
         let mut text = ConfigText { store: &lines, proposal: &proposal, by, few_rows: None, heading };
         let trial = tried(&mut text, store).map_err(|failure| failure.after(&format!("{shown}:")))?;
         if trial.rows == 0 {
-            return Err(Failure::usage(format!(
-                "{shown}: no instant of {} is in every series; name the tables that belong together with --table",
-                trial.read
-            )));
+            return Err(never_joined(&shown, &trial));
         }
         Ok(Self::of_proposal(text.text(), &proposal, &trial, &shown, arguments))
     }
@@ -334,6 +331,18 @@ fn named_tables(mut tables: Vec<SurveyedTable>, named: &[String]) -> Result<Vec<
     }
     tables.retain(|table| patterns.iter().any(|pattern| fits(pattern, &table.name)));
     Ok(tables)
+}
+
+/// What to say of series that have no instant in common, as far as was looked.
+fn never_joined(store: &str, trial: &ProposalTrial) -> Failure {
+    let others = match trial.tried - 1 {
+        0 => String::new(),
+        others => format!(", nor of {},", plural(others, "other partition")),
+    };
+    Failure::usage(format!(
+        "{store}: no instant of {}{others} is in every series; name the tables that belong together with --table",
+        trial.read
+    ))
 }
 
 /// Why a store gives no series, with its tables.
