@@ -23,7 +23,7 @@ struct Unverified {
     unverified_sources: usize,
     /// Features files that rollfit wrote without checksums.
     unverified_features: usize,
-    /// What is damaged or cannot be read, each with what to do.
+    /// What is damaged, cannot be read or is not ours, each with what to do.
     #[serde(skip)]
     faults: Vec<String>,
 }
@@ -48,6 +48,7 @@ pub(crate) fn diagnose(store: &ParquetStore, examination: &Examination<'_>) -> R
     store.examine_sources(if examination.is_source { examination.keys } else { &[] }, &mut unverified);
     if examination.is_sink {
         store.examine_features(&partitions, &mut unverified);
+        unverified.faults.extend(Sink::strangers(store).into_iter().map(|stranger| stranger.message));
     }
     let report = DirectoryReport {
         place: Sink::place(store),
