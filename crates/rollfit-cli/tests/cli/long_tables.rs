@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Date32Array, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+    ArrayRef, Date32Array, DurationMicrosecondArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
 };
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
@@ -365,6 +366,24 @@ fn an_instant_that_no_period_holds_is_told_with_its_column() {
             "correct the time",
         ]);
     }
+}
+
+#[test]
+fn durations_are_no_numbers_to_include() {
+    let rows = rows_of("eurusd", MONTHS[0]);
+    let closes = || Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.close))) as ArrayRef;
+    let instants: Vec<i64> = rows.iter().map(|row| row.instant_us).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("symbol", Arc::new(StringArray::from(vec!["eurusd"; rows.len()]))),
+        ("time", Arc::new(TimestampMicrosecondArray::from(instants))),
+        ("close", closes()),
+        ("range", closes()),
+        ("wait", Arc::new(DurationMicrosecondArray::from(vec![7; rows.len()]))),
+    ];
+    let sandbox = long(&[]);
+    write_parquet(&sandbox.path("fx/sources/bars/a.parquet"), columns);
+    sandbox.write("rollfit.toml", config("\"all\"", LONG) + "[features]\ninclude = [\"idx.wait\"]\n");
+    sandbox.run(&["run"]).exits(1).says(&["column `wait` is a duration, not a number"]);
 }
 
 #[test]
