@@ -18,9 +18,9 @@ use crate::named_values::NamedValues;
 use crate::poll_interval::PollInterval;
 use crate::selection_arguments::{MonthArguments, SELECTOR, SelectionArguments};
 
-/// Exact rolling-regression features over partitioned time series.
+/// Rolling quadratic trend features: bars in, features out
 #[derive(Debug, Parser)]
-#[command(name = "rollfit", version, about, after_help = EXIT_CODES)]
+#[command(name = "rollfit", version, after_help = EXIT_CODES)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: GlobalArguments,
@@ -155,7 +155,7 @@ pub(crate) enum SqlDialect {
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ConfigArguments {
     /// Configuration file [default: the nearest rollfit.toml, in the working directory or above it]
-    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
+    #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE", help_heading = crate::command_line::GLOBAL_HEADING)]
     pub(crate) config: Option<PathBuf>,
 }
 
@@ -259,7 +259,7 @@ pub(crate) struct RunArguments {
     #[arg(long)]
     pub(crate) no_help: bool,
     /// After a signal, roll back partitions that do not finish within this time
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", value_parser = crate::typed_time::seconds)]
     pub(crate) stop_within: Option<u64>,
     /// Write the run's metrics in Prometheus text format, every 15 s and at the end
     #[arg(long, value_name = "FILE")]
@@ -280,7 +280,7 @@ pub(crate) struct StatusArguments {
     /// A run's name, a prefix of it, or the file of its record; without it, the running ones, or the last one
     #[arg(value_name = "RUN")]
     pub(crate) run: Option<String>,
-    /// Only runs of this configuration
+    /// Only runs of this configuration; without it, of the nearest rollfit.toml, or of all jobs where there is none
     #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Only runs with this --name; with --store, the job of this name
@@ -309,7 +309,7 @@ pub(crate) struct AnalyzeArguments {
     /// A run's name, a prefix of it, or the file of its record; several of one job are analyzed together; without any, the newest run that wrote something
     #[arg(value_name = "RUN")]
     pub(crate) runs: Vec<String>,
-    /// Only runs of this configuration
+    /// Only runs of this configuration; without it, of the nearest rollfit.toml, or of all jobs where there is none
     #[arg(long, short, env = "ROLLFIT_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Print Markdown, to paste into an issue

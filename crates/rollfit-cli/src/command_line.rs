@@ -28,6 +28,9 @@ enum ColorWhen {
 /// The commands that read no configuration. They take `--config` too, which scripts may pass to all alike.
 const WITHOUT_CONFIG: [&str; 4] = ["demo", "metrics", "completions", "man"];
 
+/// What the options of every command are listed under.
+pub(crate) const GLOBAL_HEADING: &str = "Global options";
+
 /// The options with a value that may stand before the command.
 pub(crate) const GLOBAL_WITH_VALUE: [&str; 4] = ["--color", "--config", "--log-format", "-c"];
 
@@ -38,7 +41,8 @@ pub(crate) fn command() -> Command {
         .styles(style::of_help())
         .long_version(version::long())
         .arg(config())
-        .arg(color());
+        .arg(color())
+        .mut_args(|argument| argument.help_heading(GLOBAL_HEADING));
     let command = without_empty_config(command);
     let command = with_suited_values(command);
     command.mut_subcommands(|command| {

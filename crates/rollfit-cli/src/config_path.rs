@@ -45,6 +45,15 @@ impl ConfigPath {
         nearest_above(&std::env::current_dir().ok()?).0
     }
 
+    /// The configuration whose runs are meant: the one that is named, else the nearest one; none where there is none.
+    ///
+    /// # Errors
+    /// When the nearest one is another user's.
+    pub(crate) fn of_runs(named: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+        let found = Self::find(named)?.path;
+        Ok((named.is_some() || fs::symlink_metadata(&found).is_ok()).then_some(found))
+    }
+
     fn search() -> Result<Self, Failure> {
         let here = PathBuf::from(CONFIG_NAME);
         // A directory that has been removed has nothing above it.

@@ -125,6 +125,15 @@ impl Failure {
         self
     }
 
+    /// The same with more of the sentence at its end.
+    #[must_use]
+    pub(crate) fn before(mut self, words: &str) -> Self {
+        if let Some(first) = self.lines.first_mut() {
+            *first = format!("{first}; {}", foreign::message(words));
+        }
+        self
+    }
+
     /// The same with a note below it.
     #[must_use]
     pub(crate) fn with_note(mut self, note: &str) -> Self {

@@ -260,7 +260,12 @@ impl AboveTheBar {
             _ if is_json() => text.to_owned(),
             _ if IS_STAMPED.load(Ordering::Relaxed) => {
                 let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-                format!("{time} {}: {text}", self.word())
+                // A note belongs to the error above it, and is none of its own.
+                if self.is_note {
+                    format!("{time}   {text}")
+                } else {
+                    format!("{time} {}: {text}", self.word())
+                }
             }
             _ if self.level > Level::WARN || self.is_note => text.to_owned(),
             _ => format!("{}: {text}", self.word()),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use rollfit_job::Job;
 use rollfit_job::config::{CONFIG_BYTES_MAX, ConfigError, JobConfig, StoreConfig, Workers};
-use rollfit_job::key::check_key;
+use rollfit_job::key::check_name;
 use rollfit_job::partition::Partition;
 use rollfit_job::patience::patiently;
 use rollfit_job::plan::{PlanError, partitions};
@@ -31,7 +31,7 @@ use crate::{environment, logging, machine};
 pub(crate) fn config(arguments: &JobArguments) -> Result<JobConfig, Failure> {
     let mut config = parse_config(&arguments.file, &["STORE", "SINK"], JobConfig::parse_in)?;
     if let Some(name) = &arguments.name {
-        check_key(name).map_err(|error| Failure::usage(format!("--name: {error}")))?;
+        check_name(name).map_err(|error| Failure::usage(format!("--name: {error}")))?;
         config.sink.name = Some(name.clone());
     }
     Ok(config)

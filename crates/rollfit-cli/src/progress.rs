@@ -1,8 +1,11 @@
 //! Progress of a run on stderr: the run as it is now on a terminal, plain lines elsewhere, JSON lines when asked for.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use rollfit_job::lock::lock;
+use rollfit_job::partition::Partition;
 use rollfit_job::pending::PendingRows;
 use rollfit_job::record::{Decision, Header, Unavailable};
 use rollfit_job::run::{Outcome, Spent, Stage, Try};
@@ -10,7 +13,7 @@ use rollfit_job::store::StoreError;
 
 use crate::allow_skipped::AllowSkipped;
 use crate::args::{GlobalArguments, RunArguments};
-use crate::commands::cause_groups::PartitionCause;
+use crate::commands::cause_groups::{CauseGroup, PartitionCause};
 use crate::details::detail_once;
 use crate::format::count;
 use crate::live::Live;
@@ -24,10 +27,21 @@ pub(crate) struct Progress {
     allow_skipped: AllowSkipped,
     /// Whether the summary tells what was not done, in one line for all of one cause: of failures the first is told at once.
     leaves_ends_to_summary: bool,
+    /// What was skipped, where those of one cause are left to the summary and only the others are told; none where each is told at once.
+    skipped: Option<Mutex<Vec<SkippedPartition>>>,
     header: Header,
     /// Those of the run so far: with a shard there are more when it begins to help.
     partitions: AtomicU64,
     ended: AtomicU64,
+}
+
+/// A partition that was skipped, which is told when the run ends.
+struct SkippedPartition {
+    partition: Partition,
+    worker: usize,
+    attempt: u32,
+    state: &'static str,
+    cause: String,
 }
 
 impl Progress {
@@ -44,6 +58,7 @@ impl Progress {
             screen,
             allow_skipped: arguments.allow_skipped,
             leaves_ends_to_summary: logging::leaves_ends_to_summary() && !has_late_summary,
+            skipped: (!logging::tells_nothing_to_do() && !global.json && !global.quiet).then(Mutex::default),
             header: header.clone(),
             partitions,
             ended: AtomicU64::new(0),
@@ -60,6 +75,7 @@ impl Progress {
 
     /// Takes away what is shown. Returns the screen, which may show something else.
     pub(crate) fn finish(self) -> Option<Screen> {
+        self.log_lone_skipped();
         self.screen.inspect(Screen::clear)
     }
 
@@ -94,9 +110,34 @@ impl Progress {
     }
 
     /// A partition was skipped, which the summary tells too.
-    fn log_skipped(&self, at: Try<'_>, message: &str) {
-        if !self.leaves_ends_to_summary {
-            self.log_event(at, "left-alone", !self.allow_skipped.allow_skipped, message);
+    fn log_skipped(&self, at: Try<'_>, state: &'static str, cause: &str) {
+        if self.leaves_ends_to_summary {
+            return;
+        }
+        let Some(skipped) = &self.skipped else { return self.log_skipped_now(at, state, cause) };
+        let Try { partition, worker, attempt } = at;
+        let (partition, cause) = (partition.clone(), cause.to_owned());
+        lock(skipped).push(SkippedPartition { partition, worker, attempt, state, cause });
+    }
+
+    fn log_skipped_now(&self, at: Try<'_>, state: &str, cause: &str) {
+        let message = format!("skipped ({state}): {cause}");
+        self.log_event(at, "left-alone", !self.allow_skipped.allow_skipped, &message);
+    }
+
+    /// Tells the skipped partitions that have a cause of their own: the summary has one line for all of another.
+    fn log_lone_skipped(&self) {
+        let Some(skipped) = &self.skipped else { return };
+        let skipped = std::mem::take(&mut *lock(skipped));
+        let causes = skipped.iter().map(|SkippedPartition { partition, state, cause, .. }| PartitionCause {
+            partition,
+            state,
+            cause,
+        });
+        for group in CauseGroup::from_partitions(causes).iter().filter(|group| group.count == 1) {
+            let SkippedPartition { partition, worker, attempt, state, cause } = &skipped[group.at];
+            let at = Try { partition, worker: *worker, attempt: *attempt };
+            self.log_skipped_now(at, state, cause);
         }
     }
 
@@ -199,8 +240,7 @@ impl Progress {
             Outcome::Waiting => self.log_idle(at, "waiting", "waiting for its first row"),
             Outcome::Empty => self.log_idle(at, "empty", "empty: no series has a row"),
             Outcome::LeftAlone(assessment) => {
-                let message = format!("skipped ({}): {}", assessment.state, assessment.cause);
-                self.log_skipped(at, &message);
+                self.log_skipped(at, assessment.state.name(), &assessment.cause);
             }
             Outcome::Held(holder) => {
                 let message = format!("still in use by {holder}; given up after lock_wait_s");

@@ -136,7 +136,13 @@ impl StateDir {
                 "no run{of} has written anything, the newest ({run}) neither; `rollfit status {run}` shows its result, and \
                  `rollfit analyze {run}` where its time went"
             ),
-            None => format!("found no record of a run{of}{}", self.place()),
+            None if config.is_none() => {
+                format!("found no record of a run{}; `rollfit run` writes one", self.place())
+            }
+            None => format!(
+                "found no record of a run{of}{}; `rollfit run` writes one, `rollfit runs` lists those of all jobs",
+                self.place()
+            ),
         }))
     }
 

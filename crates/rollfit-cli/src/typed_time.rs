@@ -26,3 +26,21 @@ impl TypedTime {
         Self::Time(Duration::try_from_secs_f64(number * unit_s).unwrap_or(Duration::MAX))
     }
 }
+
+/// Reads a whole number of seconds.
+pub(crate) fn seconds(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a number of seconds: write a whole number, such as 30"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_a_whole_number_and_anything_else_is_refused_with_what_to_write() {
+        assert_eq!((seconds("0"), seconds("90")), (Ok(0), Ok(90)));
+        for text in ["", "x", "-1", "1.5", "30s", "99999999999999999999"] {
+            assert!(seconds(text).unwrap_err().contains("such as 30"), "{text}");
+        }
+    }
+}

@@ -20,6 +20,8 @@ pub enum CheckOutcome<T> {
     Empty,
     /// A later version of rollfit wrote them; which, and what to do.
     Newer(String),
+    /// A file of others lies where they are; which, and what to do.
+    Blocked(String),
     /// It could not be read or written.
     Failed(StoreError),
     /// A stop was wanted before its end.

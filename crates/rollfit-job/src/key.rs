@@ -41,6 +41,21 @@ pub fn check_key(key: &str) -> Result<(), KeyError> {
     Ok(())
 }
 
+/// Checks the name of a job, which follows the rule of [`check_key`].
+///
+/// # Errors
+/// What is wrong with it, and what to write.
+pub fn check_name(name: &str) -> Result<(), String> {
+    check_key(name).map_err(|error| match error {
+        KeyError::Characters(text) => {
+            format!("`{text}` is not a name: use letters, digits, `_`, `-` and `.`, not starting with `.` or `-`")
+        }
+        KeyError::Length { start, bytes } => {
+            format!("`{start}...` is not a name: it has {bytes} characters, and a name has at most {KEY_BYTES_MAX}")
+        }
+    })
+}
+
 /// Keys, found again whatever the case of their letters. Some file systems ignore case, so a directory holds each only once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeysByCase {

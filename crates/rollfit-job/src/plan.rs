@@ -29,6 +29,9 @@ pub struct PlannedPartition {
     /// What is stored, if nothing but the version of the definition has changed; the source neither.
     #[serde(skip)]
     pub earlier: Option<EarlierDefinition>,
+    /// The states that a run has to replace to write it; none where it is written without, or no option has it written.
+    #[serde(skip)]
+    pub replaceable_as: Vec<State>,
     /// The joined rows of the source.
     pub rows: u64,
     /// The joined rows before them that the windows reach.
@@ -78,6 +81,7 @@ fn assess_one(
         state: None,
         cause: crate::error_chain(&error),
         earlier: None,
+        replaceable_as: Vec::new(),
         rows: 0,
         lookback_rows: 0,
         adds_rows: None,
@@ -116,6 +120,7 @@ fn plan_one(
     };
     let assessment = with_obstacle(job.sink, partition, assessment, options, is_wanted)?;
     let is_written = is_wanted && assessment.state != State::Blocked;
+    let replaceable_as = if is_written { Vec::new() } else { assessment.replaceable_as() };
     let Assessment { state, cause, earlier, .. } = assessment;
     let cause = if is_damaged { DAMAGED.to_owned() } else { cause };
     let sides = sides.filter(|_| is_new_loss(state, &found, &input));
@@ -129,15 +134,13 @@ fn plan_one(
         _ if is_written => input.rows,
         _ => 0,
     };
-    let replaced_rows = match &found {
-        Found::Ours(receipt) if replaces_its_own(state) && write_rows > 0 => receipt.stored.rows,
-        _ => 0,
-    };
+    let replaced_rows = if write_rows > 0 { replaced_rows(&found, state) } else { 0 };
     Ok(PlannedPartition {
         partition: partition.clone(),
         state: Some(state),
         cause,
         earlier,
+        replaceable_as,
         rows: input.rows,
         lookback_rows: input.lookback_rows,
         adds_rows,
@@ -189,9 +192,12 @@ fn with_obstacle(
     })
 }
 
-/// Whether what is written of a partition in this state takes the place of rows of this definition.
-const fn replaces_its_own(state: State) -> bool {
-    matches!(state, State::Done | State::InputChanged)
+/// The rows of this definition whose place is taken by what is written of a partition in this state.
+fn replaced_rows(found: &Found, state: State) -> u64 {
+    match found {
+        Found::Ours(receipt) if matches!(state, State::Done | State::InputChanged) => receipt.stored.rows,
+        _ => 0,
+    }
 }
 
 /// Whether the loss of a join is new to a partition in this state: no receipt records it.

@@ -104,7 +104,7 @@ struct KeyMonths<'k> {
 }
 
 impl Planner<'_> {
-    fn partitions(&self, only: &Selection) -> Result<Vec<Partition>, PlanError> {
+    fn partitions(mut self, only: &Selection) -> Result<Vec<Partition>, PlanError> {
         let keys = self.keys()?;
         self.check_keys(&keys)?;
         let positions: HashMap<&str, usize> =
@@ -127,7 +127,8 @@ impl Planner<'_> {
         if only.is_all() { Ok(planned) } else { select((&keys, self.config.by), &planned, only) }
     }
 
-    fn keys(&self) -> Result<Vec<String>, PlanError> {
+    /// The keys of the job. One that has left the source is there as long as it has features: tables that were emptied are none.
+    fn keys(&mut self) -> Result<Vec<String>, PlanError> {
         if let Keys::Listed(keys) = &self.config.keys {
             return Ok(keys.clone());
         }
@@ -140,10 +141,31 @@ impl Planner<'_> {
         let found = FoundKeys::list(self.source, &self.config.series)?;
         found.warn_once();
         let mut keys = found.keys;
+        self.forget_emptied(&keys)?;
         keys.extend(self.stored.iter().map(|partition| partition.key.clone()));
         keys.sort();
         keys.dedup();
         if keys.is_empty() { Err(PlanError::Nothing(nothing_to_find(&self.config.series))) } else { Ok(keys) }
+    }
+
+    /// Forgets the stored partitions of keys that are not in the source, where nothing is stored of them any more.
+    fn forget_emptied(&mut self, known: &[String]) -> Result<(), StoreError> {
+        let known: HashSet<&str> = known.iter().map(String::as_str).collect();
+        let (kept, gone): (Vec<Partition>, Vec<Partition>) = std::mem::take(&mut self.stored)
+            .into_iter()
+            .partition(|partition| known.contains(partition.key.as_str()));
+        self.stored = kept;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let marks = self.sink.marks(&gone)?;
+        for (partition, mark) in gone.into_iter().zip(marks) {
+            // What cannot be looked at is not known to be nothing.
+            if mark.is_some() || !self.sink.is_missing(&partition).unwrap_or(false) {
+                self.stored.push(partition);
+            }
+        }
+        Ok(())
     }
 
     /// All partitions of the keys that are selected, and of those whose tables may have the names of theirs.

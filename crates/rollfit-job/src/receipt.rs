@@ -1,8 +1,10 @@
 //! [`Receipt`]: the record, committed with a partition's features, that it is done and from what. Nothing in it that is
 //! compared depends on time, host or run.
 
+use std::collections::HashSet;
 use std::convert::identity;
 use std::fmt::Display;
+use std::hash::Hash;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -324,19 +326,43 @@ impl SeriesDefinition {
     }
 
     fn difference(&self, other: &Self) -> Option<String> {
-        let changed = if self.windows != other.windows {
-            format!("windows {}", became(&self.windows, &other.windows, |windows| format!("[{windows}]")))
+        let bracketed = |list: String| format!("[{list}]");
+        if self.windows != other.windows {
+            Some(self.list_difference("windows", &self.windows, &other.windows, bracketed))
         } else if self.metrics != other.metrics {
-            format!("metrics {}", became(&self.metrics, &other.metrics, identity))
+            Some(self.list_difference("metrics", &self.metrics, &other.metrics, identity))
         } else if self.include != other.include {
-            format!("include {}", became(&self.include, &other.include, |columns| format!("[{columns}]")))
+            Some(self.list_difference("include", &self.include, &other.include, bracketed))
         } else if self.columns != other.columns || self.fit_columns != other.fit_columns {
-            "column names changed".to_owned()
+            Some(format!("column names changed of series {}", self.name))
         } else {
-            return None;
-        };
-        Some(format!("{} of series {}", changed, self.name))
+            None
+        }
     }
+
+    /// How a list of this series differs in another definition: both lists, or what is gone and new where that is shorter.
+    fn list_difference<T: Display + Eq + Hash>(
+        &self,
+        what: &str,
+        ours: &[T],
+        theirs: &[T],
+        shown: impl Fn(String) -> String,
+    ) -> String {
+        let whole = format!("{what} {} of series {}", became(ours, theirs, shown), self.name);
+        let short =
+            gone_and_new(ours, theirs).map(|change| format!("{what} of series {}: {change}", self.name));
+        short.filter(|short| short.len() < whole.len()).unwrap_or(whole)
+    }
+}
+
+/// `without a, b and with c`; none where what both lists have is in another order.
+fn gone_and_new<T: Display + Eq + Hash>(ours: &[T], theirs: &[T]) -> Option<String> {
+    let (in_ours, in_theirs): (HashSet<&T>, HashSet<&T>) = (ours.iter().collect(), theirs.iter().collect());
+    let (kept, gone): (Vec<&T>, Vec<&T>) = ours.iter().partition(|entry| in_theirs.contains(entry));
+    let (same, new): (Vec<&T>, Vec<&T>) = theirs.iter().partition(|entry| in_ours.contains(entry));
+    let part = |word: &str, list: &[&T]| (!list.is_empty()).then(|| format!("{word} {}", few(list)));
+    let parts: Vec<String> = [part("without", &gone), part("with", &new)].into_iter().flatten().collect();
+    (kept == same && !parts.is_empty()).then(|| parts.join(" and "))
 }
 
 /// Two lists that differ: whole where they are short, else from the first entry that is not the same.
@@ -416,13 +442,21 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_of_few_windows_has_all_and_one_of_many_begins_where_they_differ() {
+    fn a_difference_of_lists_has_both_or_what_is_gone_and_new_where_that_is_shorter() {
         let difference = |ours, theirs| definition(ours).difference(&definition(theirs)).unwrap();
         assert_eq!(difference(3..5, 4..6), "windows [3, 4] became [4, 5] of series idx");
         assert_eq!(
             difference(3..10_003, 3..20_003),
-            "windows from number 10001 on: nothing became [10003, 10004, 10005, 10006, 10007, 10008, 10009, 10010, \
-             10011, 10012 and 9990 more] of series idx"
+            "windows of series idx: with 10003, 10004, 10005, 10006, 10007, 10008, 10009, 10010, 10011, 10012 and 9990 more"
         );
+        let series = |metrics: &[&str]| SeriesDefinition {
+            metrics: metrics.iter().map(|&metric| metric.to_owned()).collect(),
+            ..definition(3..5).series.remove(0)
+        };
+        let difference = |ours, theirs| series(ours).difference(&series(theirs)).unwrap();
+        let all: &[&str] = &["a2", "a1", "a0", "r2", "rmse", "residual_mean"];
+        assert_eq!(difference(all, &all[..5]), "metrics of series idx: without residual_mean");
+        assert_eq!(difference(&all[1..4], all), "metrics of series idx: with a2, rmse, residual_mean");
+        assert_eq!(difference(&["a2", "r2"], &["r2", "a2"]), "metrics a2, r2 became r2, a2 of series idx");
     }
 }

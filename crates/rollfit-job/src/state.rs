@@ -203,6 +203,14 @@ impl Assessment {
     }
 }
 
+/// What is said of a partition that is done: `31,623 rows`.
+pub fn rows_text(rows: u64) -> String {
+    let digits = rows.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| std::str::from_utf8(group).ok()).collect();
+    format!("{} {}", groups.join(","), if rows == 1 { "row" } else { "rows" })
+}
+
 fn compare(
     receipt: &Receipt,
     definition: &Definition,
@@ -241,7 +249,7 @@ fn compare_input_only(
 ) -> Assessment {
     let before = &receipt.input;
     if before.is_same_rows(input) {
-        return Assessment::new(State::Done, format!("{} rows", receipt.stored.rows));
+        return Assessment::new(State::Done, rows_text(receipt.stored.rows));
     }
     // The bits of adopted rows are not ours: none of ours go beside them.
     let may_have_grown = input.rows > before.rows && !receipt.stored.adopted;

@@ -78,9 +78,8 @@ fn verify_one(
     for _ in 0..LOOKS {
         let found = match job.sink.found(partition)? {
             Found::Nothing => return Ok(without_features(job, partition)),
-            Found::Foreign(what) | Found::Blocked(what) => {
-                return Ok(CheckOutcome::Checked(different(what)));
-            }
+            Found::Foreign(what) => return Ok(CheckOutcome::Checked(different(what))),
+            Found::Blocked(what) => return Ok(CheckOutcome::Blocked(what)),
             Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
             Found::Ours(receipt) => receipt,
         };

@@ -11,6 +11,7 @@ use rollfit_job::store::{Diagnosis, Examination, Finding, Problem, Quantity, Sin
 
 use crate::ParquetStore;
 use crate::features::read_back::footer_integrity;
+use crate::features::sink::{foreign_files, in_the_way};
 use crate::sources::file_spans::FileSpans;
 use crate::sources::sources_reader::ImportWait;
 use crate::sources::staged::check_list;
@@ -23,7 +24,7 @@ struct Unverified {
     unverified_sources: usize,
     /// Features files that rollfit wrote without checksums.
     unverified_features: usize,
-    /// What is damaged, cannot be read or is not ours, each with what to do.
+    /// What is damaged, cannot be read or is in the way, each with what to do.
     #[serde(skip)]
     faults: Vec<String>,
 }
@@ -32,9 +33,9 @@ struct Unverified {
 #[derive(serde::Serialize)]
 struct DirectoryReport {
     place: String,
-    /// The keys that every series has.
+    /// The selected keys that every series has.
     keys: Vec<String>,
-    /// The partitions that have features.
+    /// The selected partitions that have features.
     partitions: usize,
     free_bytes: Option<u64>,
     #[serde(flatten)]
@@ -43,16 +44,21 @@ struct DirectoryReport {
 
 /// See [`Store::diagnose`](rollfit_job::store::Store::diagnose).
 pub(crate) fn diagnose(store: &ParquetStore, examination: &Examination<'_>) -> Result<Diagnosis, StoreError> {
-    let partitions = store.partitions()?;
+    let only = examination.only;
+    let mut partitions = store.partitions()?;
+    partitions.retain(|partition| only.matches(partition));
+    let mut keys = FoundKeys::list(store, &store.series)?.keys;
+    keys.retain(|key| only.selects_key(key));
     let mut unverified = Unverified::default();
     store.examine_sources(if examination.is_source { examination.keys } else { &[] }, &mut unverified);
     if examination.is_sink {
         store.examine_features(&partitions, &mut unverified);
+        store.find_strangers(partitions.iter().chain(examination.partitions), &mut unverified);
         unverified.faults.extend(Sink::strangers(store).into_iter().map(|stranger| stranger.message));
     }
     let report = DirectoryReport {
         place: Sink::place(store),
-        keys: FoundKeys::list(store, &store.series)?.keys,
+        keys,
         partitions: partitions.len(),
         free_bytes: store.free_bytes(),
         unverified,
@@ -140,6 +146,18 @@ impl ParquetStore {
                 Err(error) if error.is_damage() => examined.faults.push(error_chain(&error)),
                 // What else is wrong with them is found where they are read.
                 Err(_) => {}
+            }
+        }
+    }
+
+    /// Looks for files of others where the features of `partitions` are: they block them.
+    fn find_strangers<'a>(&self, partitions: impl Iterator<Item = &'a Partition>, examined: &mut Unverified) {
+        for partition in partitions {
+            match foreign_files(&self.partition_dir(partition)) {
+                Ok(strangers) => {
+                    strangers.first().into_iter().for_each(|first| examined.add_fault(in_the_way(first)));
+                }
+                Err(error) => examined.add_fault(error_chain(&error)),
             }
         }
     }

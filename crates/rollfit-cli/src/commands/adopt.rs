@@ -109,7 +109,9 @@ fn line(partition: &Partition, outcome: &CheckOutcome<Adoption>) -> AdoptLine {
     };
     let causes = match outcome {
         CheckOutcome::Checked(adoption) => causes(adoption),
-        CheckOutcome::Failed(_) | CheckOutcome::Newer(_) => cause.into_iter().collect(),
+        CheckOutcome::Failed(_) | CheckOutcome::Newer(_) | CheckOutcome::Blocked(_) => {
+            cause.into_iter().collect()
+        }
         CheckOutcome::Absent | CheckOutcome::Empty | CheckOutcome::Skipped => Vec::new(),
     };
     AdoptLine { partition: partition.clone(), verdict, rows, causes }

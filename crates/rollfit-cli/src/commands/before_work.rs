@@ -103,10 +103,12 @@ pub(super) fn other_configuration(other: &OtherConfiguration) -> Failure {
     ))
 }
 
-/// `stored with windows [15], configured [16] of series idx`
+/// `stored with windows [15], configured [16] of series idx`; `configured metrics of series idx: without r2`
 fn stored_difference(difference: &str) -> String {
     if difference.contains(" became ") {
         format!("stored with {}", difference.replace(" became ", ", configured "))
+    } else if difference.contains(": with") {
+        format!("configured {difference}")
     } else {
         difference.to_owned()
     }
@@ -183,6 +185,10 @@ mod tests {
         assert_eq!(
             stored_difference("windows [15] became [16] of series idx"),
             "stored with windows [15], configured [16] of series idx"
+        );
+        assert_eq!(
+            stored_difference("metrics of series idx: without r2"),
+            "configured metrics of series idx: without r2"
         );
         assert_eq!(
             stored_difference("column names changed of series idx"),

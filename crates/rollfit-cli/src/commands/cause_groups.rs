@@ -30,20 +30,20 @@ impl PartitionCause<'_> {
 }
 
 /// Partitions in one state whose causes are the same but for names and numbers of their own.
-pub(super) struct CauseGroup<'a> {
+pub(crate) struct CauseGroup<'a> {
     /// Position of the first partition, whose cause is told.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     first: PartitionCause<'a>,
     last: &'a Partition,
     /// How many partitions.
-    pub(super) count: usize,
+    pub(crate) count: usize,
     /// Whether all causes are equal, letter by letter.
     is_one_cause: bool,
 }
 
 impl<'a> CauseGroup<'a> {
     /// The groups of `partitions`, the largest first.
-    pub(super) fn from_partitions(partitions: impl Iterator<Item = PartitionCause<'a>>) -> Vec<Self> {
+    pub(crate) fn from_partitions(partitions: impl Iterator<Item = PartitionCause<'a>>) -> Vec<Self> {
         let mut at_shape: HashMap<(&str, String), usize> = HashMap::new();
         let mut groups: Vec<Self> = Vec::new();
         for (at, partition) in partitions.enumerate() {

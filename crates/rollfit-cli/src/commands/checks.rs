@@ -36,6 +36,7 @@ pub(super) fn log<T>(
         CheckOutcome::Absent => skipped(NO_FEATURES.to_owned()),
         CheckOutcome::Empty => Remark { is_serious: false, text: EMPTY.to_owned() },
         CheckOutcome::Newer(what) => skipped(what.clone()),
+        CheckOutcome::Blocked(what) => serious(format!("blocked: {what}")),
         CheckOutcome::Failed(error) => serious(error_chain(error)),
         CheckOutcome::Skipped => return,
     };
@@ -55,6 +56,7 @@ pub(super) fn verdict<T>(
         CheckOutcome::Absent => ("absent", Some(NO_FEATURES.to_owned())),
         CheckOutcome::Empty => ("empty", Some(EMPTY.to_owned())),
         CheckOutcome::Newer(what) => ("newer", Some(what.clone())),
+        CheckOutcome::Blocked(what) => ("blocked", Some(what.clone())),
         CheckOutcome::Failed(error) => ("failed", Some(error_chain(error))),
         CheckOutcome::Skipped => ("skipped", None),
     }
@@ -131,6 +133,11 @@ pub(super) fn empty_words(empty: usize) -> String {
 /// The end of a line of counts: how many partitions a later version of rollfit wrote, if any.
 pub(super) fn newer_words(newer: usize) -> String {
     if newer > 0 { format!(", {newer} newer") } else { String::new() }
+}
+
+/// The end of a line of counts: how many partitions files of others block, if any.
+pub(super) fn blocked_words(blocked: usize) -> String {
+    if blocked > 0 { format!(", {blocked} blocked") } else { String::new() }
 }
 
 /// Prints how many partitions were not done because of a signal, and how many because they are in other shards, if any.

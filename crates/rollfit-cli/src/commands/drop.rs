@@ -45,8 +45,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DropArguments) -> Result
         output::document(global.json, &partitions, |_| output::line(&format!("would drop {loss}")))?;
         return Ok(Exit::Done);
     }
-    if !arguments.yes {
-        confirm(&loss, (named.is_some(), config.by), &store.place())?;
+    if !arguments.yes && !is_confirmed(&loss, (named.is_some(), config.by), &store.place())? {
+        logging::info("nothing was dropped");
+        return Ok(Exit::Failed);
     }
     let mut dropped = Vec::new();
     let ended = drop_all(store.as_ref(), partitions, &mut dropped);
@@ -111,15 +112,14 @@ fn check_all(store: &dyn Sink, partitions: &[Partition], workers: usize) -> Resu
 }
 
 /// Asks on a terminal. Elsewhere only what is named partition by partition is dropped without a question.
-fn confirm(loss: &str, (is_named, by): (bool, PeriodUnit), place: &str) -> Result<(), Failure> {
+fn is_confirmed(loss: &str, (is_named, by): (bool, PeriodUnit), place: &str) -> Result<bool, Failure> {
     match question::can_be_asked() {
-        false if is_named => Ok(()),
+        false if is_named => Ok(true),
         false => Err(Failure::usage(format!(
             "add --yes to drop more than partitions named as {}; this is {loss}",
             if by.is_month() { "KEY:YYYY-MM".to_owned() } else { format!("KEY:{}", by.example()) }
         ))),
-        true if question::is_agreed(&format!("Drop {loss}, at {place}?"))? => Ok(()),
-        true => Err(Failure::failed("nothing was dropped")),
+        true => Ok(question::is_agreed(&format!("Drop {loss}, at {place}?"))?),
     }
 }
 

@@ -106,8 +106,7 @@ fn configured_target(arguments: &ImportArguments) -> Result<StoreConfig, Failure
         )));
     }
     let store = open::source_store(&arguments.config).map_err(|failure| {
-        failure
-            .with_note("import needs a store: give --into STORE, or the configuration's [source] or [store]")
+        failure.before("import needs a store: give --into STORE, or the configuration's [source] or [store]")
     })?;
     let kind = stores::kind_of(&store)?.name();
     let config = ConfigPath::find(arguments.config.config.as_deref())?.path;
@@ -161,11 +160,11 @@ fn read_files(paths: &[PathBuf], options: &ReadOptions) -> Result<Vec<BarFile>, 
     let files = rollfit_bars::read_files(paths, options, |files| {
         let Some(first) = files.first() else { return };
         let path = first.path.display();
-        let bars = format::count(files.iter().map(|file| file.bars.len() as u64).sum());
+        let bars = format::plural(files.iter().map(|file| file.bars.len()).sum(), "bar");
         let keys = if files.len() == 1 { first.key.clone() } else { format::plural(files.len(), "key") };
         let is_reversed = files.iter().any(|file| file.report.newest_first);
         let order = if is_reversed { ", newest first, reversed" } else { "" };
-        logging::info(&format!("read {path}: {bars} bars of {keys}{order}"));
+        logging::info(&format!("read {path}: {bars} of {keys}{order}"));
         for warning in files.iter().flat_map(|file| &file.report.warnings) {
             logging::warn(&format!("{path}: {warning}"));
         }

@@ -2,15 +2,19 @@
 
 use rollfit_analysis::PlanEstimate;
 use rollfit_job::month::display_instant;
+use rollfit_job::partition::Partition;
 use rollfit_job::pending::Pending;
 use rollfit_job::plan::{PlannedPartition, assess_with};
 use rollfit_job::run::RunOptions;
-use rollfit_job::state::State;
+use rollfit_job::state::{State, rows_text};
 use rollfit_job::unfilled::{UnfilledWindow, UsableRows, unfilled_windows};
 
 use super::cause_groups::{self, CauseGroup, PartitionCause};
 use super::new_definition::{NewDefinition, estimate};
+use super::next_step;
+use super::undone::UndonePartition;
 use super::unfilled;
+use super::ways_out::ways_out;
 use crate::args::{GlobalArguments, PlanArguments};
 use crate::exit::{Exit, Failure};
 use crate::given_shard::GivenShard;
@@ -68,7 +72,13 @@ pub(super) fn run(global: &GlobalArguments, arguments: &PlanArguments) -> Result
     } else {
         print(&planned, &space, open.share.as_ref(), arguments.all)?;
         estimate.iter().try_for_each(|estimate| output::line(&sentence(estimate)))?;
-        new_definition.iter().try_for_each(|new| output::line(&new.sentence()))?;
+        let skipped: Vec<UndonePartition> = planned.iter().filter_map(UndonePartition::planned).collect();
+        ways_out(&arguments.select.job, &skipped, new_definition.as_ref())
+            .iter()
+            .try_for_each(|line| output::line(line))?;
+        if skipped.iter().any(|problem| problem.state == State::DefinitionChanged.name()) {
+            next_step::tell_beside(&arguments.select.job, &open);
+        }
     }
     unfilled::warn(unfilled_windows, &open.config);
     if !space.is_enough() {
@@ -138,9 +148,17 @@ fn sentence(estimate: &PlanEstimate) -> String {
 
 /// Why a partition is in its state, what its join loses, and what waits to be joined.
 fn cause(line: &PlannedPartition) -> String {
+    // The rows have a column.
+    let rows = rows_text(line.rows);
+    let own = line.cause.strip_prefix(&rows).filter(|_| line.state == Some(State::Done));
+    let own = own.unwrap_or(&line.cause);
     let loss = line.join_loss.as_ref().map(|loss| format!("; {}", join_loss::sentence(loss)));
     let pending = line.pending.as_ref().map(|pending| format!("; {}", pending_rows(pending)));
-    format!("{}{}{}", line.cause, loss.unwrap_or_default(), pending.unwrap_or_default())
+    let cause = format!("{own}{}{}", loss.unwrap_or_default(), pending.unwrap_or_default());
+    match cause.trim_start_matches("; ") {
+        "" => format::UNKNOWN.to_owned(),
+        cause => cause.to_owned(),
+    }
 }
 
 /// `3 pending rows, the oldest of 2017-01-04T10:31:00Z, 2.0 min before the last row`
@@ -168,8 +186,9 @@ fn print(
 ) -> Result<(), Failure> {
     let listed: Vec<&PlannedPartition> = planned.iter().filter(|line| is_all || is_notable(line)).collect();
     let is_table = is_all || listed.len() <= LISTED_MAX;
-    if is_table && !listed.is_empty() {
-        print_lines(&listed)?;
+    let rows = if is_table { TableRow::from_lines(&listed, is_all) } else { Vec::new() };
+    if !rows.is_empty() {
+        print_lines(&rows)?;
         output::line("")?;
     }
     output::line(&counts_line(planned, space, share))?;
@@ -183,6 +202,8 @@ fn print(
         let groups = CauseGroup::from_partitions(told);
         let lines = cause_groups::lines(&groups, "", |at| causes[at].clone());
         lines.iter().try_for_each(|line| output::line(line))?;
+    }
+    if rows.len() < listed.len() {
         output::line("`--all` lists every partition.")?;
     }
     share::others_sentence(share, "planned").iter().try_for_each(|others| Ok(output::line(others)?))
@@ -214,19 +235,70 @@ fn counts_line(planned: &[PlannedPartition], space: &Space, share: Option<&Share
     format!("{}{states}; {}", share::partitions(planned.len(), share), space.sentence())
 }
 
-/// A table with a row for each partition.
-fn print_lines(planned: &[&PlannedPartition]) -> Result<(), Failure> {
-    let rows: Vec<Vec<String>> = planned
-        .iter()
-        .map(|line| {
-            vec![
-                line.partition.to_string(),
-                state(line).to_owned(),
-                format::count(line.rows),
-                format::bytes(line.write_bytes),
-                cause(line),
-            ]
-        })
-        .collect();
+/// The partitions in one row of the table.
+struct TableRow<'a> {
+    first: &'a PlannedPartition,
+    last: &'a Partition,
+    /// Why the first is in its state, which is the cause of all.
+    cause: String,
+    count: usize,
+    rows: u64,
+    write_bytes: u64,
+}
+
+impl<'a> TableRow<'a> {
+    /// A row for each partition, or for all of one state and cause; those without features always have their own, for its rows and bytes.
+    fn from_lines(lines: &[&'a PlannedPartition], is_all: bool) -> Vec<Self> {
+        let mut rows: Vec<Self> = Vec::new();
+        for line in lines {
+            let cause = cause(line);
+            let is_alone = is_all || line.state == Some(State::Missing);
+            let is_same = |row: &&mut Self| row.first.state == line.state && row.cause == cause;
+            match if is_alone { None } else { rows.iter_mut().find(is_same) } {
+                Some(row) => {
+                    row.last = row.last.max(&line.partition);
+                    row.count += 1;
+                    row.rows += line.rows;
+                    row.write_bytes += line.write_bytes;
+                }
+                None => rows.push(Self {
+                    first: line,
+                    last: &line.partition,
+                    cause,
+                    count: 1,
+                    rows: line.rows,
+                    write_bytes: line.write_bytes,
+                }),
+            }
+        }
+        rows
+    }
+
+    /// `eurusd 2017-01`, or `9 partitions, eurusd 2017-01 .. 2017-09`.
+    fn name(&self) -> String {
+        let Partition { key, period } = self.last;
+        let first = &self.first.partition;
+        match self.count {
+            1 => first.to_string(),
+            count if first.key == *key => {
+                format!("{}, {first} .. {period}", format::plural(count, "partition"))
+            }
+            count => format!("{}, {first} .. {}", format::plural(count, "partition"), self.last),
+        }
+    }
+}
+
+/// A table with these rows.
+fn print_lines(rows: &[TableRow<'_>]) -> Result<(), Failure> {
+    let cells = |row: &TableRow<'_>| {
+        vec![
+            row.name(),
+            state(row.first).to_owned(),
+            format::count(row.rows),
+            format::bytes(row.write_bytes),
+            row.cause.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
     Ok(output::table(&["partition", "state", "rows", "to write", "cause"], &rows)?)
 }

@@ -56,7 +56,7 @@ impl Remaining {
             ),
             _ => format!(
                 "Interrupted. With --force the same command begins anew; to rewrite only what is left, run it with --only {} in place \
-                 of any other",
+                 of any other --only",
                 selectors.join(",")
             ),
         })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rollfit::Cpu;
-use rollfit_job::config::JobConfig;
+use rollfit_job::config::{JobConfig, Workers};
 use rollfit_job::few::few;
 use rollfit_job::foreign;
 use rollfit_job::join_loss::JoinLoss;
@@ -32,6 +32,7 @@ use crate::args::{GlobalArguments, RunArguments};
 use crate::details::detail_once;
 use crate::exit::{Exit, Failure};
 use crate::given_shard::GivenShard;
+use crate::job_arguments::JobArguments;
 use crate::open::OpenJob;
 use crate::output::ENTRIES_MAX;
 use crate::record::header::header;
@@ -125,7 +126,12 @@ fn run_reported(
     let options =
         RunOptions { replace: arguments.replace.clone(), force: arguments.force, no_help: arguments.no_help };
     let kernel = Cpu::detect().name();
-    logging::info(&format!("workers = {}, kernel on {kernel}", open.job().workers));
+    // A fixed number is said when it is decided, with what speaks against it.
+    let workers = match open.job().workers {
+        Workers::Fixed(_) => String::new(),
+        workers => format!("workers = {workers}, "),
+    };
+    logging::info(&format!("{workers}kernel on {kernel}"));
     let reporters = start()?;
     let report = run_job(&open.job(), &open.partitions, &options, stop, &reporters);
     let remaining =
@@ -142,7 +148,8 @@ fn run_reported(
     if open.share.is_none() && open.selection.is_all() && summary.is_all_empty() {
         logging::warn(&all_empty(&open.config));
     }
-    let summary = Summary { unfilled_windows, new_definition, remaining, ..summary };
+    let job = arguments.select.job.clone();
+    let summary = Summary { unfilled_windows, new_definition, remaining, job, ..summary };
     Ok((summary, reporters))
 }
 
@@ -215,6 +222,9 @@ fn told_pending(report: &RunReport) -> Vec<PartitionPending> {
 /// What a run did, as it is printed. With a shard what is counted is its own share, but for rows, bytes and time.
 #[derive(Default, serde::Serialize)]
 pub(crate) struct Summary {
+    /// The job as it was typed, for the commands that come next.
+    #[serde(skip)]
+    job: JobArguments,
     /// None where the run had the whole job.
     shard: Option<Share>,
     partitions: usize,
@@ -411,7 +421,7 @@ impl Summary {
             lines.extend(UndonePartition::lines(&problems.iter().collect::<Vec<_>>(), "", &cause));
         }
         lines.extend(self.other_shards.iter().flat_map(|others| others.lines(&cause)));
-        lines.extend(ways_out(&self.skipped, self.new_definition.as_ref()));
+        lines.extend(ways_out(&self.job, &self.skipped, self.new_definition.as_ref()));
         lines.extend(self.interrupted.then(|| self.how_to_continue()));
         lines
     }

@@ -2,6 +2,7 @@
 
 use rollfit_job::error_chain;
 use rollfit_job::partition::Partition;
+use rollfit_job::plan::PlannedPartition;
 use rollfit_job::run::Outcome;
 use rollfit_job::state::State;
 
@@ -33,6 +34,23 @@ impl UndonePartition {
             cause: &problem.cause,
         });
         cause_groups::lines(&CauseGroup::from_partitions(told), note, |at| cause(problems[at]))
+    }
+
+    /// A planned partition that a run would skip, and why; none where it would not.
+    pub(super) fn planned(line: &PlannedPartition) -> Option<Self> {
+        let is_skipped = |state: &State| {
+            line.write_rows == 0
+                && (State::LEFT_ALONE.contains(state) || matches!(state, State::Blocked | State::Newer))
+        };
+        let state = line.state.filter(is_skipped)?;
+        Some(Self {
+            partition: line.partition.clone(),
+            state: state.name(),
+            cause: line.cause.clone(),
+            detail: None,
+            replaceable_as: line.replaceable_as.clone(),
+            is_emptied: line.rows == 0 && State::LEFT_ALONE.contains(&state),
+        })
     }
 
     /// Why a partition with this outcome was not done; none where it was, or was not begun.

@@ -44,6 +44,8 @@ pub(super) struct VerifyDocument {
     empty: usize,
     /// Written by a later version of rollfit, which can verify them.
     newer: usize,
+    /// A file of others lies where their features are, so that nothing was verified.
+    blocked: usize,
     skipped: usize,
     /// The shard that was verified; none where all partitions were.
     shard: Option<Share>,
@@ -127,6 +129,7 @@ impl VerifyDocument {
             absent: count("absent"),
             empty: count("empty"),
             newer: count("newer"),
+            blocked: count("blocked"),
             skipped: count("skipped"),
             shard,
             depth,
@@ -137,21 +140,22 @@ impl VerifyDocument {
     pub(super) fn exit(&self) -> Exit {
         Exit::from_partitions(
             self.skipped > 0,
-            self.different + self.failed > 0,
+            self.different + self.failed + self.blocked > 0,
             self.absent + self.newer > 0,
         )
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
         output::line(&format!(
-            "{}: {} verified, {}, {} failed, {} without features{}{}",
+            "{}: {} verified, {}, {} failed, {} without features{}{}{}",
             share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.equal,
             mismatches(self.different),
             self.failed,
             self.absent,
             checks::empty_words(self.empty),
-            checks::newer_words(self.newer)
+            checks::newer_words(self.newer),
+            checks::blocked_words(self.blocked)
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "verified")?;
         self.print_cells()?;
@@ -181,6 +185,10 @@ impl VerifyDocument {
                 format::count(self.adopted_rows),
                 format::count(self.adopted_cells)
             ))?;
+        }
+        if self.reference_cells == 0 {
+            output::line("0 cells checked against the reference")?;
+            return Ok(());
         }
         output::line(&format!(
             "{} cells checked against the reference: the worst error is {:.3} of its bound{}; {} undetermined",

@@ -6,12 +6,17 @@ use rollfit_job::state::State;
 use super::new_definition::NewDefinition;
 use super::undone::UndonePartition;
 use crate::format::plural;
+use crate::job_arguments::JobArguments;
 
 /// The most partitions that a command to copy names.
 const NAMED_MAX: usize = 20;
 
-/// What to do about `skipped`; nothing where there are none.
-pub(super) fn ways_out(skipped: &[UndonePartition], new_definition: Option<&NewDefinition>) -> Vec<String> {
+/// What to do about the `skipped` partitions of a job; nothing where there are none.
+pub(super) fn ways_out(
+    job: &JobArguments,
+    skipped: &[UndonePartition],
+    new_definition: Option<&NewDefinition>,
+) -> Vec<String> {
     let has = |state: State| skipped.iter().any(|problem| problem.state == state.name());
     let is_foreign = |problem: &&UndonePartition| problem.state == State::Foreign.name();
     let (foreign, ours): (Vec<&UndonePartition>, Vec<&UndonePartition>) =
@@ -19,7 +24,7 @@ pub(super) fn ways_out(skipped: &[UndonePartition], new_definition: Option<&NewD
     let lines = [
         replace(skipped),
         new_definition.map(NewDefinition::sentence),
-        (!ours.is_empty()).then(|| drop_emptied(&ours)),
+        (!ours.is_empty()).then(|| drop_emptied(job, &ours)),
         (!foreign.is_empty()).then(|| {
             "--replace does not rewrite a foreign partition of which the source has no rows; remove its rows by hand."
                 .to_owned()
@@ -43,15 +48,16 @@ fn replace(skipped: &[UndonePartition]) -> Option<String> {
 }
 
 /// The way out for partitions of this job whose source has no rows any more.
-fn drop_emptied(emptied: &[&UndonePartition]) -> String {
+fn drop_emptied(job: &JobArguments, emptied: &[&UndonePartition]) -> String {
     let selector = |partition: &Partition| format!(" {}:{}", partition.key, partition.period);
     let named = match emptied.len() {
         0..=NAMED_MAX => emptied.iter().map(|problem| selector(&problem.partition)).collect(),
         _ => " KEY:YYYY-MM".to_owned(),
     };
     format!(
-        "The source has no rows any more of {}, and --replace does not rewrite them; `rollfit drop{named}` removes the features.",
-        plural(emptied.len(), "skipped partition")
+        "The source has no rows any more of {}, and --replace does not rewrite them; `{}` removes the features.",
+        plural(emptied.len(), "skipped partition"),
+        job.command(&format!("drop{named}"))
     )
 }
 
@@ -75,22 +81,25 @@ mod tests {
             skipped(1, State::Shrunk, Some(State::DefinitionChanged), false),
             skipped(2, State::Blocked, None, false),
         ];
-        let lines = ways_out(&both, None);
+        let lines = ways_out(&JobArguments::default(), &both, None);
         assert_eq!(
             lines[0],
             "Skipped partitions are rewritten only with --replace definition-changed --replace shrunk."
         );
         assert!(lines.len() == 2 && lines[1].contains("blocked"), "{lines:?}");
-        assert!(ways_out(&[], None).is_empty());
+        assert!(ways_out(&JobArguments::default(), &[], None).is_empty());
     }
 
     #[test]
     fn what_the_source_has_no_rows_of_is_dropped_or_removed_by_hand() {
         let emptied = [skipped(1, State::Shrunk, None, true), skipped(3, State::Shrunk, None, true)];
-        let [line] = &ways_out(&emptied, None)[..] else { panic!() };
+        let [line] = &ways_out(&JobArguments::default(), &emptied, None)[..] else { panic!() };
         assert!(line.contains("of 2 skipped partitions"), "{line}");
         assert!(line.contains("`rollfit drop eurusd:2017-01 eurusd:2017-03`"), "{line}");
-        let [line] = &ways_out(&[skipped(1, State::Foreign, None, true)], None)[..] else { panic!() };
+        let [line] = &ways_out(&JobArguments::default(), &[skipped(1, State::Foreign, None, true)], None)[..]
+        else {
+            panic!()
+        };
         assert!(line.contains("by hand") && !line.contains("drop"), "{line}");
     }
 }

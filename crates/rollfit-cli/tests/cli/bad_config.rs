@@ -175,6 +175,9 @@ fn a_bad_value_in_the_environment_names_its_variable() {
         "ROLLFIT_RUN__WORKER",
         "from the environment",
     ]);
+    let one =
+        run("ROLLFIT_RUN__WORKRS", "2").says(&["unknown field `workrs`; did you mean `workers`? Expected: "]);
+    assert_eq!(one.stderr.lines().count(), 1, "{one}");
     run("ROLLFIT_STORE__URL__X", "2").says(&["ROLLFIT_STORE__URL__X", "`url` is a value"]);
     run("ROLLFIT_RUN__BOUNDARY", "keep").says(&["boundary = \"keep\"", "ROLLFIT_RUN__BOUNDARY"]);
     run("ROLLFIT_WINDOWS__W15", "2").says(&["w15 = 2", "ROLLFIT_WINDOWS__W15"]);

@@ -77,6 +77,8 @@ fn a_job_that_is_done_is_ok_in_one_line_a_check_and_nothing_is_written() {
     assert!(answer.stdout.lines().all(|line| line.starts_with("OK")), "{answer}");
     // Of a key's first month 15 of 372 rows have no return yet: none of them is lost.
     answer.says(&["OK rows: as many rows as receipts say in 4 of 6 partitions", "OK freshness: not checked"]);
+    let silent = sandbox.run(&["check", "-q"]).exits(0);
+    assert_eq!((silent.stdout.as_str(), silent.stderr.as_str()), ("", ""));
     sandbox.run(&["check", "--counts"]).exits(0).says(&["in 6 of 6 partitions"]);
     sandbox.check_at("2017-03-31T22:05:00Z").exits(0).says(&["OK freshness: no row of 2 keys", "OK source"]);
     let document = sandbox.checks(&["--only", "usdjpy"]);

@@ -8,9 +8,9 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
-const KEYS: [(&str, &str, &str); 55] = [
+const KEYS: [(&str, &str, &str); 56] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
-    ("STORE__NAME", "../up", "[store] name: `../up` is not a key"),
+    ("STORE__NAME", "../up", "[store] name: `../up` is not a name"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
     ("STORE__DIRECT_IO", "on", "[store] direct_io = \"on\""),
     ("STORE__SCHEMA", "public", "schema"),

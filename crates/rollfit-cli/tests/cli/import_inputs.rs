@@ -31,6 +31,26 @@ fn sources(sandbox: &Sandbox, store: &str) -> Tree {
     Tree::read(&sandbox.path(format!("{store}/sources")))
 }
 
+#[test]
+fn without_a_store_there_is_one_error_with_both_ways_out() {
+    let (sandbox, files) = with_files();
+    let answer = import(&sandbox, &[files[0].to_str().unwrap()]).exits(2);
+    let answer = answer
+        .says(&["configuration rollfit.toml does not exist", "import needs a store: give --into STORE"]);
+    assert_eq!(answer.stderr.lines().count(), 1, "{answer}");
+}
+
+#[test]
+fn a_table_with_directories_of_keys_is_refused_before_anything_is_written() {
+    let (sandbox, files) = with_files();
+    let file = files[0].to_str().unwrap();
+    sandbox.write("fx/sources/m1_all/symbol=eurusd/a.parquet", "rows of another program");
+    let answer = import(&sandbox, &["--into", "parquet:fx", "--key", "all", file]).exits(1);
+    answer.says(&["m1_all is a long table", "symbol=eurusd", "import with another --key than all"]);
+    assert!(!sandbox.path("fx/sources/bqx_all").exists());
+    import(&sandbox, &["--into", "parquet:fx", "--key", "eurusd", file]).exits(0);
+}
+
 // ------------------------------------------------------------------------------------------- directories
 
 #[test]

@@ -79,7 +79,7 @@ fn features_are_the_same_with_and_without_included_columns() {
     sandbox.run(&["run", "--quiet"]).exits(0);
     let without = Columns::read(&sandbox.part("eurusd", MONTHS[0]));
     let plan = sandbox.run_with(&[CLOSE], &["plan", "--json"]).json();
-    let changed = ("definition-changed", "include [] became [close] of series idx");
+    let changed = ("definition-changed", "include of series idx: with close");
     assert_eq!(states(&plan)[0], changed);
     sandbox.run_with(&[CLOSE], &["run", "--quiet"]).exits(4);
     sandbox.run_with(&[CLOSE], &["run", "--quiet", "--replace", "definition-changed"]).exits(0);
@@ -89,7 +89,7 @@ fn features_are_the_same_with_and_without_included_columns() {
         assert!(same_bits(with.column(name), without.column(name)), "{name}");
     }
     let plan = sandbox.run(&["plan", "--json"]).json();
-    assert_eq!(states(&plan)[0].1, "include [close] became [] of series idx");
+    assert_eq!(states(&plan)[0].1, "include of series idx: without close");
 }
 
 #[test]

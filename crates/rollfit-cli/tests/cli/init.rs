@@ -87,6 +87,32 @@ fn the_store_of_an_import_is_found_in_the_working_directory_and_runs() {
 }
 
 #[test]
+fn a_middle_month_without_rows_is_passed_over() {
+    for months in [&["2017-01", "2017-03"][..], &["2017-01", "2017-06"]] {
+        let sandbox = Sandbox::new();
+        sandbox.import(&["eurusd"], months);
+        let wrote = sandbox.run(&["init", "fx"]).exits(0);
+        wrote.says(&["2 series (idx, bqx) of 1 key (eurusd)", &format!("2017-01 to {}", months[1])]);
+        fs::remove_file(sandbox.path("rollfit.toml")).unwrap();
+        // One series alone.
+        let one = sandbox.run(&["init", "fx", "--table", "bqx_{key}"]).exits(0);
+        one.says(&["1 series"]);
+        fs::remove_file(sandbox.path("rollfit.toml")).unwrap();
+        // Two that never meet.
+        sandbox.import(&["eurusd"], &["2017-02"]);
+        fs::remove_file(sandbox.path("fx/sources/m1_eurusd/2017-02.parquet")).unwrap();
+        months.iter().for_each(|month| {
+            fs::remove_file(sandbox.path(format!("fx/sources/bqx_eurusd/{month}.parquet"))).unwrap();
+        });
+        let others = months[1].rsplit('-').next().unwrap().parse::<usize>().unwrap() - 1;
+        sandbox.run(&["init", "fx"]).exits(2).says(&[
+            "no instant of eurusd 2017-",
+            &format!("nor of {others} other partitions, is in every series"),
+        ]);
+    }
+}
+
+#[test]
 fn several_keys_are_all_keys_and_a_configuration_elsewhere_finds_its_store() {
     let sandbox = Sandbox::new();
     sandbox.import(&["eurusd", "usdjpy"], &["2017-01", "2017-02"]);

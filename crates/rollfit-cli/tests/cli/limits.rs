@@ -81,8 +81,8 @@ fn ten_thousand_windows_do_not_print_themselves() {
     sandbox.run(&["run"]).exits(0);
     with_windows(&sandbox, 10_000);
     let plan =
-        sandbox.run(&["plan"]).exits(0).says(&["definition-changed", "windows from number 1 on: [15, 30"]);
-    plan.says(&["and 9990 more]", "more windows", "never fill either", "--json lists them"]);
+        sandbox.run(&["plan"]).exits(0).says(&["definition-changed", "windows of series idx: with 3, 4, 5"]);
+    plan.says(&[", 12 and 99", "more windows", "never fill either", "--json lists them"]);
     for command in [&["plan"][..], &["run"], &["doctor"], &["status"], &["verify"]] {
         let answer = sandbox.run(command);
         assert!(answer.stdout.len() + answer.stderr.len() < 12_000, "{command:?}: {}", answer.stdout.len());

@@ -165,6 +165,7 @@ fn on_a_terminal_drop_shows_what_would_go_and_asks() {
     let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
     for no in ["n\n", "\n", "\u{4}"] {
         let Some(answer) = on_a_terminal(&sandbox, "drop eurusd:2017-01", no) else { return };
+        assert!(!answer.to_string().contains("error"), "{answer}");
         answer.exits(1).says(&[
             "Drop 1 partition, ",
             " rows: eurusd 2017-01, at ",
@@ -235,11 +236,22 @@ fn equal_causes_are_one_line_and_few_partitions_a_table() {
     let json = sandbox.run_with(&carry, &["plan", "--json"]).exits(0).json();
     assert_eq!(json["partitions"].as_array().unwrap().len(), 48);
     let table = sandbox.run_with(&carry, &["plan", "--only", "eurusd"]).exits(0);
-    assert_eq!(table.stdout.matches("  definition-changed  ").count(), 12);
-    assert!(!table.stdout.contains("--all"), "{table}");
+    assert_eq!(table.stdout.matches("  definition-changed  ").count(), 1);
+    let table = table.says(&[
+        "12 partitions, eurusd 2017-01 .. 2017-12  definition-changed  ",
+        "`--all` lists every partition.",
+        "Skipped partitions are rewritten only with --replace definition-changed.",
+    ]);
+    assert!(!table.stderr.contains("rollfit switch"), "{table}");
+    let beside = "`rollfit run --name NEXT` writes the new features beside them";
+    sandbox.run_with(&carry, &["plan"]).exits(0).says(&[beside]);
+    let all = sandbox.run_with(&carry, &["plan", "--only", "eurusd", "--all"]).exits(0);
+    assert_eq!(all.stdout.matches("  definition-changed  ").count(), 12);
+    assert!(!all.stdout.contains("`--all`"), "{all}");
 
     let run = sandbox.run_with(&carry, &["run"]).exits(4);
     assert!(run.stdout.contains(grouped) && run.stdout.lines().count() < 10, "{run}");
+    assert!(!run.stderr.contains("skipped (definition-changed)"), "{run}");
     let run = sandbox.run_with(&carry, &["run", "--json"]).exits(4).json();
     assert_eq!(run["skipped"].as_array().unwrap().len(), 48);
 

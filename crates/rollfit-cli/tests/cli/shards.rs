@@ -316,7 +316,7 @@ fn receipts_of_another_definition_are_told_before_work() {
     sandbox.write("rollfit.toml", text.replace("w15 = 15", "w15 = 16"));
     let own = months_of("0/2").len();
     let told = "warning: 3 of the 3 stored partitions looked at are of another definition (eurusd 2017-01: ";
-    let run = sandbox.run(&["run", "--shard", "0/2"]).exits(4);
+    let run = sandbox.run(&["run", "--shard", "0/2", "--verbose"]).exits(4);
     let run = run.says(&[told, "--replace definition-changed rewrites them", &format!("{own} skipped")]);
     let at = |text: &str| run.stderr.find(text).unwrap_or_else(|| panic!("no {text}\n{run}"));
     assert!(at(told) < at("skipped (definition-changed)"), "{run}");

@@ -142,7 +142,7 @@ fn another_definition_is_left_alone_until_replaced() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     is_left_alone(&sandbox, &CARRY, "definition-changed", "boundary reset became carry");
     let window = [("ROLLFIT_WINDOWS__W15", "16")];
-    is_left_alone(&sandbox, &window, "definition-changed", "windows [15, 30");
+    is_left_alone(&sandbox, &window, "definition-changed", "windows of series idx: without 15 and with 16");
     let metrics = [("ROLLFIT_FEATURES__METRICS", "[\"r2\", \"a2\"]")];
     is_left_alone(&sandbox, &metrics, "definition-changed", "metrics a2, a1");
     let column = [("ROLLFIT_FEATURES__COLUMN", "{series}_{window}_{metric}")];
@@ -169,6 +169,21 @@ fn a_strange_file_is_foreign_and_left_alone_until_replaced() {
 }
 
 #[test]
+fn the_rows_of_a_partition_that_is_done_are_said_once() {
+    let sandbox = Sandbox::done(&["eurusd", "usdjpy"], &["2017-01"]);
+    for options in [&["--all"][..], &["--force"]] {
+        let answer = sandbox.run(&[&["plan"], options].concat()).exits(0);
+        let lines: Vec<&str> = answer.stdout.lines().filter(|line| line.contains(" 2017-01 ")).collect();
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.ends_with(" -")), "{answer}");
+    }
+    // The store's figures are those of what was asked for.
+    let doctor = sandbox.run(&["doctor", "--json", "--only", "usdjpy"]).exits(0).stdout;
+    assert!(doctor.contains("\"partitions\": 1") && !doctor.contains("eurusd"), "{doctor}");
+    let error = ["--stop-within", "x", "`x` is not a number of seconds: write a whole number, such as 30"];
+    sandbox.run(&["run", "--stop-within", "x"]).exits(2).says(&error);
+}
+
+#[test]
 fn a_strangers_file_beside_ours_is_never_removed() {
     let sandbox = Sandbox::done(&["eurusd"], &["2017-01"]);
     sandbox.write("fx/features/key=eurusd/month=2017-01/other.parquet", "a stranger's");
@@ -180,8 +195,9 @@ fn a_strangers_file_beside_ours_is_never_removed() {
         sandbox.run(&[&["run"], options].concat()).exits(4).says(&words[1..]);
     }
     sandbox.run(&["adopt"]).exits(4).says(&["1 not adopted", "other.parquet", "move it elsewhere"]);
-    sandbox.run(&["verify"]).exits(1).says(&["1 mismatch", "other.parquet"]);
-    sandbox.run(&["compare"]).exits(1).says(&["1 failed", "other.parquet"]);
+    sandbox.run(&["verify"]).exits(1).says(&["0 mismatches", "1 blocked", "other.parquet"]);
+    sandbox.run(&["compare"]).exits(1).says(&["0 failed", "1 blocked", "other.parquet"]);
+    sandbox.run(&["doctor"]).exits(1).says(&["other.parquet", "move it elsewhere"]);
     sandbox.run(&["check"]).exits(2).says(&[
         "PROBLEM receipts: eurusd 2017-01",
         "other.parquet",

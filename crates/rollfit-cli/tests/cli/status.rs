@@ -183,6 +183,41 @@ fn runs_of_another_configuration_are_not_taken_for_those_of_the_one_that_is_name
 }
 
 #[test]
+fn the_nearest_configuration_is_the_one_whose_runs_are_meant() {
+    let sandbox = Sandbox::done(&["eurusd"], &MONTHS);
+    let text = fs::read_to_string(sandbox.path("rollfit.toml")).unwrap();
+    sandbox.write("other.toml", &text);
+    sandbox.run(&["run", "--force", "--only", "eurusd:2017-01", "--config", "other.toml"]).exits(0);
+    let config_of = |answer: Answer, header: &str| {
+        let document = answer.exits(0).json();
+        document.pointer(header).unwrap().as_str().unwrap().rsplit('/').next().unwrap().to_owned()
+    };
+    let status = |options: &[&str]| {
+        config_of(sandbox.run(&[&["status", "--json"], options].concat()), "/runs/0/header/config")
+    };
+    let analyzed = |options: &[&str]| {
+        config_of(sandbox.run(&[&["analyze", "--json"], options].concat()), "/header/config")
+    };
+    assert_eq!((status(&[]), analyzed(&[])), ("rollfit.toml".to_owned(), "rollfit.toml".to_owned()));
+    let other = ["--config", "other.toml"];
+    assert_eq!((status(&other), analyzed(&other)), ("other.toml".to_owned(), "other.toml".to_owned()));
+    assert_eq!(sandbox.run(&["runs", "--json"]).json()["runs"].as_array().unwrap().len(), 2);
+
+    // Without a configuration here or above, the newest of all.
+    fs::rename(sandbox.path("rollfit.toml"), sandbox.path("moved.toml")).unwrap();
+    assert_eq!((status(&[]), analyzed(&[])), ("other.toml".to_owned(), "other.toml".to_owned()));
+    let moved = ["--config", "moved.toml"];
+    sandbox.run(&[&["status"][..], &moved].concat()).exits(0).says(&[
+        "No run of this job left a record here (`rollfit run` writes one, `rollfit runs` lists those of all jobs)",
+        "2 done",
+    ]);
+    sandbox.run(&[&["analyze"][..], &moved].concat()).exits(2).says(&[
+        "found no record of a run of moved.toml in",
+        "`rollfit run` writes one, `rollfit runs` lists those of all jobs",
+    ]);
+}
+
+#[test]
 fn where_nothing_is_to_be_found_it_is_said_and_the_exit_code_is_2() {
     let sandbox = Sandbox::new();
     sandbox

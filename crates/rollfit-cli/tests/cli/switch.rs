@@ -63,9 +63,9 @@ fn each_step_leads_to_the_next_and_readers_have_the_old_features_or_the_new() {
         .says(&["would exchange fx/features and fx/features.next"]);
     old.is_untouched(&sandbox.path("fx/features"));
     sandbox.run(&["switch", "next"]).exits(0).says(&[
-        "switched: fx/features has the new features now, fx/features.next those of before",
-        "go back: rollfit switch next, with the configuration of before",
-        "remove those of before: rollfit drop '*' --name next",
+        "switched: fx/features has the new features now, fx/features.next the old ones",
+        "go back: rollfit switch next, with the old configuration",
+        "remove the old ones: rollfit drop '*' --name next",
     ]);
     new.is_untouched(&sandbox.path("fx/features"));
     old.is_untouched(&sandbox.path(NEXT));
@@ -109,6 +109,17 @@ fn what_readers_would_miss_is_refused_by_name() {
 }
 
 #[test]
+fn a_job_whose_partitions_were_dropped_is_not_offered() {
+    let sandbox = both();
+    sandbox.run(&["drop", "*", "--name", "next", "--yes", "-q"]).exits(0);
+    let answer = sandbox
+        .run(&["switch", "nxt"])
+        .exits(2)
+        .says(&["fx/features.nxt is not there; no job there has a name"]);
+    assert!(!answer.stderr.contains("did you mean"), "{answer}");
+}
+
+#[test]
 fn only_a_job_that_is_there_can_take_the_place() {
     let sandbox = both();
     sandbox.is_refused(2, &[], &["NEXT"]);
@@ -117,7 +128,7 @@ fn only_a_job_that_is_there_can_take_the_place() {
         &["nxt"],
         &["fx/features.nxt is not there; did you mean `next`? jobs with a name: next"],
     );
-    sandbox.is_refused(2, &["../next"], &["NEXT: `../next` is not a key"]);
+    sandbox.is_refused(2, &["../next"], &["NEXT: `../next` is not a name"]);
     sandbox.is_refused(
         2,
         &["next", "--name", "next"],
@@ -178,7 +189,7 @@ fn a_name_that_is_typed_comes_before_those_of_variables_and_configuration() {
     let run = again["runs"][1]["run"].as_str().unwrap();
     let record = fs::read_to_string(sandbox.path(format!("state/runs/{run}.jsonl"))).unwrap();
     assert!(record.contains(r#""options":["--name","next"]"#), "{record}");
-    sandbox.run(&["run", "--name", "a/b"]).exits(2).says(&["--name: `a/b` is not a key"]);
+    sandbox.run(&["run", "--name", "a/b"]).exits(2).says(&["--name: `a/b` is not a name"]);
     // The name that readers use may be one, too.
     sandbox
         .run(&["switch", "next"])

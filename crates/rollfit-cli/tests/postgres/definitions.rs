@@ -125,9 +125,9 @@ fn a_receipt_of_a_later_version_is_left_alone_whatever_its_hashes_are() {
     let later_definition =
         "update rollfit_definitions set definition = jsonb_set(definition, '{version}', '99')";
     for statements in [
-        format!("update rollfit_receipts set receipt = receipt || '{{\"format\": 3}}' {JANUARY}"),
+        format!("update rollfit_receipts set receipt = receipt || '{{\"format\": 4}}' {JANUARY}"),
         format!(
-            "update rollfit_receipts set receipt = receipt || '{{\"format\": 3, \"definition\": \"x\"}}', digest = 'y' {JANUARY}"
+            "update rollfit_receipts set receipt = receipt || '{{\"format\": 4, \"definition\": \"x\"}}', digest = 'y' {JANUARY}"
         ),
         format!(
             "update rollfit_receipts set receipt = jsonb_set(receipt, '{{input,digest}}', '\"rows2:0\"') {JANUARY}"

@@ -407,3 +407,21 @@ fn an_import_writes_no_table_of_several_keys() {
     import().exits(1).says(&["public.m1_long"]);
     assert_eq!(workload.database.one::<i64>("select count(*) from m1_long"), 1);
 }
+
+#[test]
+fn a_key_that_has_left_the_table_is_no_key_any_more_when_its_features_are_dropped() {
+    let workload = Workload::long(TWO);
+    let all = |arguments: &[&str]| workload.run_with(&[("ROLLFIT_PARTITIONS__KEYS", "all")], arguments);
+    all(&["run", "--quiet"]).exits(0);
+    workload.database.sql("delete from bars where symbol = 'usdjpy'");
+    all(&["plan"]).exits(1).says(&["no row of key `usdjpy`"]);
+    all(&["drop", "usdjpy", "--yes"]).exits(0);
+    let plan = all(&["plan", "--json"]).exits(0).json();
+    let keys: Vec<&str> = plan["partitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|line| line["partition"]["key"].as_str().unwrap())
+        .collect();
+    assert_eq!(keys, ["eurusd"]);
+}

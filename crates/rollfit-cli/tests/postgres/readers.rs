@@ -145,6 +145,10 @@ fn whoever_may_not_vacuum_replaces_all_the_same_and_is_told_once() {
     let answer = workload.run_with(&[("ROLLFIT_STORE__URL", &url)], &["run"]).exits(0);
     assert_eq!(answer.stderr.matches("may not VACUUM").count(), 1, "{answer}");
     workload.is(&Undisturbed::small().changed);
+    // A nightly job with only the documented rights stays silent.
+    workload.change_sources();
+    let answer = workload.run_with(&[("ROLLFIT_STORE__URL", &url)], &["run", "-q"]).exits(0);
+    assert_eq!((answer.stdout.as_str(), answer.stderr.as_str()), ("", ""), "{answer}");
     // The server is not asked for what it would only warn of.
     assert!(!server.log().contains("WARNING"), "{}", server.log());
     // The owner of the database may do it in every table of it.

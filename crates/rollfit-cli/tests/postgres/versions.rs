@@ -20,8 +20,8 @@ fn no_command_touches_what_a_later_version_wrote() {
     workload.done();
     workload
         .database
-        .sql("update rollfit_receipts set receipt = receipt || '{\"format\": 3, \"stored\": 7}'");
-    let words = "written by a later version of rollfit (receipt format 3); use that version";
+        .sql("update rollfit_receipts set receipt = receipt || '{\"format\": 4, \"stored\": 7}'");
+    let words = "written by a later version of rollfit (receipt format 4); use that version";
     let before = [RATE, "rollfit_receipts"].map(|table| contents(&workload, table));
     let plan = workload.run(&["plan", "--json"]).exits(0).json();
     assert_eq!(

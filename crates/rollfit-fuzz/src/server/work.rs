@@ -5,6 +5,7 @@ use rollfit_job::config::{JobConfig, StoreConfig};
 use rollfit_job::import::BarsOptions;
 use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{Definition, Input, Receipt, Stored};
+use rollfit_job::selection::Selection;
 use rollfit_job::store::{
     Claim, Examination, FeatureTile, Purpose, Sink, Source, Store, StoreError, StoreKind, Write,
 };
@@ -97,9 +98,11 @@ fn read(store: &PostgresStore, config: &JobConfig) -> Result<(), StoreError> {
 fn diagnose(store: &PostgresStore, config: &JobConfig) -> Result<(), StoreError> {
     let definition = Definition::from_config(config);
     let (keys, partitions) = ([KEY.to_owned()], [partition()]);
+    let only = Selection::default();
     let examination = Examination {
         is_source: true,
         is_sink: true,
+        only: &only,
         keys: &keys,
         partitions: &partitions,
         definition: &definition,

@@ -39,7 +39,7 @@ fn compare_one(
     let definition_change = match job.sink.found(partition)? {
         Found::Nothing => return Ok(without_features(job, partition)),
         Found::Newer(what) => return Ok(CheckOutcome::Newer(what)),
-        Found::Blocked(what) => return Err(StoreError::permanent(what)),
+        Found::Blocked(what) => return Ok(CheckOutcome::Blocked(what)),
         Found::Ours(receipt) => receipt.definition.difference(&Definition::from_config(job.config)),
         Found::Foreign(_) => None,
     };

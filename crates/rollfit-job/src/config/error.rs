@@ -26,7 +26,7 @@ impl ConfigError {
     }
 
     pub(super) fn with_note(mut self, note: &str) -> Self {
-        self.message = format!("{}\n({})", self.message.trim_end(), foreign::message(note));
+        self.message = format!("{} ({})", self.message.trim_end(), foreign::message(note));
         self
     }
 
@@ -37,12 +37,12 @@ impl ConfigError {
         let line = error.span().map(|span| line_at(text, span.start)).unwrap_or_default();
         let what = advice_on_month(line, error.message())
             .unwrap_or_else(|| in_plain_words(error.message().replace('\n', ": ")));
-        let message = format!("{place}{what}");
-        let mut config_error = Self::new(message.trim_end());
-        if let Some(known) = nearest_key(error.message()) {
-            config_error.message.push_str(&format!("\ndid you mean `{known}`?"));
-        }
-        config_error
+        let what = match nearest_key(error.message()) {
+            // Before the names that are known, which may be many.
+            Some(known) => what.replacen(", expected ", &format!("; did you mean `{known}`? Expected: "), 1),
+            None => what,
+        };
+        Self::new(format!("{place}{what}").trim_end())
     }
 }
 

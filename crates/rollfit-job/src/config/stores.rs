@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::config_file::{ConfigFile, Override, SourceSection, SourceSections, StoreSection};
 use super::server::{ServerConfig, resolve_server};
 use super::{ConfigError, Layout};
-use crate::key::check_key;
+use crate::key::check_name;
 
 /// Where a store is.
 #[derive(Clone, PartialEq, Eq)]
@@ -214,7 +214,7 @@ fn resolve_store(section: &str, store: SourceSection) -> Result<StoreConfig, Con
 
 fn resolve_sink(section: &str, sink: &StoreSection, server: ServerConfig) -> Result<SinkConfig, ConfigError> {
     if let Some(name) = &sink.name {
-        check_key(name).map_err(|error| ConfigError::new(format!("[{section}] name: {error}")))?;
+        check_name(name).map_err(|error| ConfigError::new(format!("[{section}] name: {error}")))?;
     }
     let numbers = sink.numbers.parse().map_err(|()| {
         ConfigError::new(format!(

@@ -327,7 +327,7 @@ fn months_are_checked_for_form_and_order() {
 fn the_name_of_a_job_cannot_leave_its_directory() {
     for name in ["../x", "a/b", "", "."] {
         let error = changed("# name = \"ticks\"", &format!("name = \"{name}\""));
-        assert_error(error, &["[store] name", "is not a key"]);
+        assert_error(error, &["[store] name", "is not a name"]);
     }
     assert_eq!(
         changed("# name = \"ticks\"", "name = \"ticks\"").unwrap().sink.name.as_deref(),

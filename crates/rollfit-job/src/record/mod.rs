@@ -233,10 +233,10 @@ mod tests {
             let header = Header { format, ..Header::default() };
             Record::read(lines(&[Event::Run(Box::new(header))]).as_bytes())
         };
-        for format in [2, 3] {
+        for format in [2, 3, 4] {
             assert_eq!(of_format(format).unwrap().header.format, format);
         }
-        for format in [0, 1, 4] {
+        for format in [0, 1, 5] {
             assert!(matches!(of_format(format), Err(RecordError::OtherFormat { .. })), "{format}");
         }
     }

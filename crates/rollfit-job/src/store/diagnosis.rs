@@ -4,6 +4,7 @@
 use crate::partition::Partition;
 use crate::period::Period;
 use crate::receipt::Definition;
+use crate::selection::Selection;
 
 /// What a store is examined for.
 #[derive(Clone, Copy, Debug)]
@@ -12,6 +13,8 @@ pub struct Examination<'a> {
     pub is_source: bool,
     /// Whether its features go here.
     pub is_sink: bool,
+    /// What of it was asked for.
+    pub only: &'a Selection,
     /// Its keys.
     pub keys: &'a [String],
     /// Its partitions.

@@ -34,7 +34,9 @@ impl Ceiling {
 
     pub(super) fn of_partitions(situation: &Situation) -> Self {
         let count = situation.partitions.max(1);
-        Self { kind: WorkerCeiling::Partitions, workers: count, why: format!("there are {count} partitions") }
+        let why =
+            if count == 1 { "there is 1 partition".into() } else { format!("there are {count} partitions") };
+        Self { kind: WorkerCeiling::Partitions, workers: count, why }
     }
 
     /// The cores that are there for this process, at first: all that it may use, unless others leave it less than a quarter of
@@ -52,14 +54,15 @@ impl Ceiling {
             _ if free.is_some() => {
                 format!("other processes use {others:.1} of {} cores", cores.unwrap_or_default())
             }
-            least if Some(least) == cores => format!("{least} cores"),
+            least if Some(least) == cores => cores_text(least),
+            least if Some(least) == allowed && least == 1.0 => "1 core is allowed".to_owned(),
             least if Some(least) == allowed => format!("{least} cores are allowed"),
             least => format!("cpu_max = {least}"),
         };
         let here = situation.others.here;
         if here > 0 {
             let workers = whole(least / (here + 1) as f64);
-            let why = format!("{least} cores for {} runners on this machine", here + 1);
+            let why = format!("{} for {} runners on this machine", cores_text(least), here + 1);
             return Some(Self { kind: WorkerCeiling::OtherRunners, workers, why });
         }
         Some(Self { kind: WorkerCeiling::Cores, workers: whole(free.unwrap_or(least)), why })
@@ -74,6 +77,10 @@ impl Ceiling {
         };
         Self { kind: WorkerCeiling::Setting, workers, why: format!("workers = {}", situation.setting) }
     }
+}
+
+fn cores_text(cores: f64) -> String {
+    if cores == 1.0 { "1 core".to_owned() } else { format!("{cores} cores") }
 }
 
 /// The lowest.

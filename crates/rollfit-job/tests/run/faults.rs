@@ -201,9 +201,15 @@ fn a_listed_month_without_rows_is_empty_and_fails_with_the_remedy_where_rows_are
 }
 
 #[test]
-fn a_month_that_the_source_lacks_is_no_fault_where_the_source_says_which_there_are() {
+fn a_month_without_rows_between_others_is_empty_with_all_keys_too_and_fails_where_rows_are_required() {
     let bench = Bench::new(&[], &["a"], &["2017-01", "2017-03"], 20);
-    assert_eq!(outcomes(&bench.run()), ["written"; 2]);
+    let report = bench.run();
+    assert!(matches!(report.outcomes[1].1, Outcome::Empty), "{report:?}");
+    assert_eq!(report.outcomes.len(), 3);
+    let bench = Bench::new(&[("RUN__REQUIRE_ROWS", "true")], &["a"], &["2017-01", "2017-03"], 20);
+    let found = outcomes(&bench.run());
+    assert_eq!((found[0].as_str(), found[2].as_str()), ("written", "written"));
+    assert!(found[1].contains("no rows"), "{}", found[1]);
 }
 
 #[test]

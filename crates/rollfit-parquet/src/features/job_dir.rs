@@ -22,11 +22,15 @@ pub(crate) fn job_dir_name(job: Option<&str>) -> String {
     job.map_or_else(|| FEATURES.to_owned(), |name| format!("{FEATURES}.{name}"))
 }
 
-/// The names of the jobs that have a directory in the store `dir`, sorted.
+/// The names of the jobs that have features in the store `dir`, sorted. What cannot be read counts as features; the directory of
+/// a job whose partitions were dropped does not.
 pub(super) fn job_names(dir: &Path) -> Vec<String> {
     let names = names_in(dir).unwrap_or_default().into_iter().filter_map(|name| name.into_string().ok());
     let job = |name: String| Some(name.strip_prefix(FEATURES)?.strip_prefix('.')?.to_owned());
-    let mut jobs: Vec<String> = names.filter_map(job).filter(|name| check_key(name).is_ok()).collect();
+    let is_used = |name: &String| {
+        check_key(name).is_ok() && holds_features(&dir.join(job_dir_name(Some(name)))).unwrap_or(true)
+    };
+    let mut jobs: Vec<String> = names.filter_map(job).filter(is_used).collect();
     jobs.sort();
     jobs
 }

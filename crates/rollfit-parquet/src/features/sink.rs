@@ -48,7 +48,7 @@ impl ParquetStore {
         Some(if existing.as_os_str().is_empty() { Path::new(".") } else { existing })
     }
 
-    pub(super) fn partition_dir(&self, partition: &Partition) -> PathBuf {
+    pub(crate) fn partition_dir(&self, partition: &Partition) -> PathBuf {
         self.features_dir.join(self.output(partition))
     }
 
@@ -298,7 +298,7 @@ pub(super) fn names_in(dir: &Path) -> Result<Vec<OsString>, StoreError> {
 }
 
 /// What a file of others in a partition's directory means, and what to do about it.
-pub(super) fn in_the_way(stranger: &Path) -> String {
+pub(crate) fn in_the_way(stranger: &Path) -> String {
     format!(
         "{} was not written by rollfit, and readers would mix it with its features; move it elsewhere",
         stranger.display()
@@ -306,7 +306,7 @@ pub(super) fn in_the_way(stranger: &Path) -> String {
 }
 
 /// The files in a partition's directory that are not ours and that a reader of the directory would take for data.
-pub(super) fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+pub(crate) fn foreign_files(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(names_in(dir)?.iter().filter(|name| is_foreign(name)).map(|name| dir.join(name)).collect())
 }
 

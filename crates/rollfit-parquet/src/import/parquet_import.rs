@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use rollfit_job::config::Workers;
+use rollfit_job::foreign;
 use rollfit_job::key::KeysByCase;
 use rollfit_job::lock::lock;
 use rollfit_job::month::Month;
@@ -24,13 +25,15 @@ use crate::lock::{ExclusiveLock, LockAttempt};
 use crate::lock_note::LockNote;
 use crate::names::{check_length, check_path};
 use crate::sources::generation::UNFINISHED_GENERATION;
-use crate::sources::listing::{table_files, warn_of_passed_over};
+use crate::sources::listing::{TableListing, table_files, warn_of_passed_over};
+use crate::sources::long::is_hive_dir;
 use crate::sources::rate_index::{BASE_KEY, CLOSE, RATE_INDEX};
 use crate::sources::sources_lock::{commit_import, finish_import_of_another};
 use crate::sources::staged::{BARS_TABLE, RETURNS_TABLE, Staged, UNFINISHED_LIST, is_staging};
 use crate::sources::table_file::TableFile;
 use crate::sources::table_index::TableIndex;
 use arrow_schema::DataType;
+use rollfit_files::dir_names::dir_names;
 use rollfit_files::regular_file;
 use rollfit_job::import::{
     Bar, BarsOptions, Base, KeyReport, KeyUpdate, NewBars, StoredBars, import_going_on, not_imported,
@@ -222,6 +225,29 @@ pub(crate) fn check_key_names(dir: &Path, key: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Refuses a table whose rows are in directories of keys: the file of an import lacks the column that those are named after, so that no job
+/// could read the table any more.
+fn refuse_long_table(table: &Path, key: &str) -> Result<(), StoreError> {
+    let Some(listing) = TableListing::read(table)?.filter(|listing| listing.paths.is_empty()) else {
+        return Ok(());
+    };
+    let names = if listing.has_others {
+        dir_names(table).map_err(|error| file_error("list", table, error))?
+    } else {
+        Vec::new()
+    };
+    let is_dir = |name: &str| table.join(name).is_dir();
+    let hive = names.iter().filter_map(|name| name.to_str()).find(|name| is_hive_dir(name) && is_dir(name));
+    hive.map_or(Ok(()), |dir| {
+        Err(StoreError::permanent(format!(
+            "{} is a long table, with a directory for each key such as {}, and import writes tables of one key: import with another --key \
+             than {key}, into another store, or move the table elsewhere",
+            table.display(),
+            foreign::name(dir)
+        )))
+    })
+}
+
 /// Whether the file at `path` is there and holds these bytes.
 fn holds(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     let mut file = match regular_file::open(path) {
@@ -237,6 +263,9 @@ impl BarsImport for ParquetImport<'_> {
     fn add(&mut self, key: &str, bars: &dyn NewBars) -> Result<KeyReport, StoreError> {
         check_key_names(self.sources_dir.parent().unwrap_or(&self.sources_dir), key)?;
         self.check_case(key)?;
+        for prefix in [BARS_TABLE, RETURNS_TABLE] {
+            refuse_long_table(&self.sources_dir.join(format!("{prefix}{key}")), key)?;
+        }
         let stored = stored_bars(&self.sources_dir, key)?;
         let update = KeyUpdate::new(key, stored, bars, &self.options)?;
         let files_written = self.stage_tables(key, &update)?;

@@ -32,10 +32,10 @@ use crate::{tables::receipts, tables::table};
 const MARKS_AT_ONCE: usize = 10_000;
 
 impl PostgresStore {
-    /// Warns once that the role may not VACUUM or ANALYZE.
+    /// Says once that the role may not VACUUM or ANALYZE: the least rights do not allow it, and autovacuum does the same later.
     pub(crate) fn note_unmaintained(&self, table: &TableName) {
         if !self.vacuum_refused.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
+            tracing::info!(
                 "the role may not VACUUM and ANALYZE {table} and other tables that it writes: queries may be slow, and replaced rows take \
                  space, until autovacuum has done it; run rollfit as their owner, or GRANT MAINTAIN on them (PostgreSQL 17 and later)"
             );

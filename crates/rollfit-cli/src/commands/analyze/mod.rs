@@ -24,6 +24,7 @@ use self::document::Document;
 pub use self::run_analysis::RunAnalysis;
 use self::run_now::RunNow;
 use crate::args::{AnalyzeArguments, GlobalArguments};
+use crate::config_path::ConfigPath;
 use crate::exit::{Exit, Failure};
 use crate::replace::replace;
 use crate::state_dir::{self, RunFile, StateDir};
@@ -34,7 +35,9 @@ pub(super) fn run(global: &GlobalArguments, arguments: &AnalyzeArguments) -> Res
     if files.len() > 1 {
         return joined::run(global, arguments, &files);
     }
-    let (record, analysis, now) = load(files.first().map(PathBuf::as_path), arguments.config.as_deref())?;
+    let run = files.first().map(PathBuf::as_path);
+    let config = if run.is_none() { ConfigPath::of_runs(arguments.config.as_deref())? } else { None };
+    let (record, analysis, now) = load(run, config.as_deref())?;
     if let Some(file) = &arguments.trace {
         written("--trace", file, trace::save(&record, file))?;
     }

@@ -40,7 +40,7 @@ struct CheckLine<'a> {
 
 pub(super) fn run(global: &GlobalArguments, arguments: &CheckArguments) -> Result<Exit, Failure> {
     let printed = match check(arguments) {
-        Ok(checked) => checked.print(global.json),
+        Ok(checked) => checked.print(global),
         Err(failure) => unknown(global.json, &failure.lines().join("; ")),
     };
     printed.map_err(|error| Failure::from(error).with_exit(exit(Verdict::Unknown)))
@@ -142,11 +142,14 @@ impl Checked {
         lines
     }
 
-    fn print(&self, is_json: bool) -> std::io::Result<Exit> {
+    fn print(&self, global: &GlobalArguments) -> std::io::Result<Exit> {
         let lines = self.lines();
         let status = self.report.status();
+        if output::is_silent(global, exit(status)) {
+            return Ok(exit(status));
+        }
         let message = self.summary(&lines);
-        if is_json {
+        if global.json {
             output::json(&CheckDocument {
                 status,
                 message,

@@ -87,6 +87,8 @@ pub(super) struct CompareDocument {
     pub(super) empty: usize,
     /// Written by a later version of rollfit, which can compare them.
     pub(super) newer: usize,
+    /// A file of others lies where their features are, so that nothing was compared.
+    pub(super) blocked: usize,
     pub(super) skipped: usize,
     /// The shard that was compared; none where all partitions were.
     pub(super) shard: Option<Share>,
@@ -216,6 +218,7 @@ impl CompareDocument {
             absent: count("absent"),
             empty: count("empty"),
             newer: count("newer"),
+            blocked: count("blocked"),
             skipped: count("skipped"),
             partitions: lines,
             shard,
@@ -225,7 +228,7 @@ impl CompareDocument {
     pub(super) fn exit(&self) -> Exit {
         Exit::from_partitions(
             self.skipped > 0,
-            self.different + self.failed > 0,
+            self.different + self.failed + self.blocked > 0,
             self.absent + self.newer > 0,
         )
     }

@@ -20,14 +20,15 @@ impl CompareDocument {
         self.print_hints()?;
         self.print_counts()?;
         output::line(&format!(
-            "{}: {} clean, {} different, {} failed, {} without features{}{}",
+            "{}: {} clean, {} different, {} failed, {} without features{}{}{}",
             share::partitions(self.partitions.len(), self.shard.as_ref()),
             self.clean,
             self.different,
             self.failed,
             self.absent,
             checks::empty_words(self.empty),
-            checks::newer_words(self.newer)
+            checks::newer_words(self.newer),
+            checks::blocked_words(self.blocked)
         ))?;
         checks::print_not_done(self.skipped, self.shard.as_ref(), "compared")?;
         Ok(())

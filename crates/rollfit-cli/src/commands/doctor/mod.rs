@@ -57,6 +57,8 @@ impl serde::Serialize for StoreReport {
 
 /// The partitions of a run, as far as they are known.
 struct Planned {
+    /// What was asked for.
+    only: Selection,
     keys: Vec<String>,
     partitions: Vec<Partition>,
     /// Why there are none.
@@ -68,7 +70,7 @@ struct Planned {
 pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Result<Exit, Failure> {
     let config = open::config(&arguments.job)?;
     let stores = Stores::open(&config, Purpose::Write)?;
-    let planned = Planned::new(&config, &stores, &arguments.selection.selection()?)?;
+    let planned = Planned::new(&config, &stores, arguments.selection.selection()?)?;
     let report = Report::new(&config, &stores, &planned)?;
     output::document(global.json, &report, Report::print)?;
     Ok(if report.problems.is_empty() { Exit::Done } else { Exit::Failed })
@@ -76,13 +78,13 @@ pub(super) fn run(global: &GlobalArguments, arguments: &DoctorArguments) -> Resu
 
 impl Planned {
     /// A store that does not list what it holds is a problem. The partitions that can be planned without it are checked.
-    fn new(config: &JobConfig, stores: &Stores, only: &Selection) -> Result<Self, Failure> {
+    fn new(config: &JobConfig, stores: &Stores, only: Selection) -> Result<Self, Failure> {
         let (source, sink) = (stores.source(), stores.sink());
-        let plan = open::planned(config, source.as_ref(), sink.as_ref(), only);
+        let plan = open::planned(config, source.as_ref(), sink.as_ref(), &only);
         let (partitions, problem, refusal) = match plan {
             Ok(partitions) => (partitions, None, None),
             Err(PlanError::Store(error)) => {
-                let configured = configured_partitions(config, source.as_ref(), sink.as_ref(), only);
+                let configured = configured_partitions(config, source.as_ref(), sink.as_ref(), &only);
                 (configured.unwrap_or_default(), None, Some(error_chain(&error)))
             }
             Err(PlanError::Nothing(what)) if only.is_all() => (Vec::new(), Some(what), None),
@@ -93,7 +95,7 @@ impl Planned {
             (Keys::Listed(keys), true) => keys.clone(),
             (Keys::All, true) => FoundKeys::list(source.as_ref(), &config.series).unwrap_or_default().keys,
         };
-        Ok(Self { keys, partitions, problem, refusal })
+        Ok(Self { only, keys, partitions, problem, refusal })
     }
 }
 
@@ -139,6 +141,7 @@ impl StoreReport {
         let diagnosis = store.diagnose(&Examination {
             is_source,
             is_sink,
+            only: &planned.only,
             keys: &planned.keys,
             partitions: &planned.partitions,
             definition: &Definition::from_config(config),

@@ -80,7 +80,10 @@ impl ConfigText<'_> {
         if self.has_all_keys() {
             let column = self.proposal.series.iter().find_map(|series| series.key_column.as_deref());
             let which = column.map_or_else(
-                || format!("with a table of each series: {}", few(keys)),
+                || match keys.as_slice() {
+                    [] => "with a table of each series".to_owned(),
+                    keys => format!("with a table of each series: {}", few(keys)),
+                },
                 |column| format!("every {column} of the table"),
             );
             set("keys", "all", &which, lines);

@@ -191,10 +191,7 @@ impl Draft {
         let mut trial =
             ProposalTrial::new(&text.text(), store).map_err(|failure| failure.after(&format!("{shown}:")))?;
         if trial.rows == 0 {
-            return Err(Failure::usage(format!(
-                "{shown}: no instant of {} is in every series; name the tables that belong together with --table",
-                trial.read
-            )));
+            return Err(never_joined(&shown, &trial));
         }
         if trial.rows < LONGEST_WINDOW_ROWS {
             text.few_rows = Some(trial.rows);
@@ -319,6 +316,18 @@ fn named_tables(mut tables: Vec<SurveyedTable>, named: &[String]) -> Result<Vec<
     }
     tables.retain(|table| patterns.iter().any(|pattern| fits(pattern, &table.name)));
     Ok(tables)
+}
+
+/// What to say of series that have no instant in common, as far as was looked.
+fn never_joined(store: &str, trial: &ProposalTrial) -> Failure {
+    let others = match trial.tried - 1 {
+        0 => String::new(),
+        others => format!(", nor of {},", plural(others, "other partition")),
+    };
+    Failure::usage(format!(
+        "{store}: no instant of {}{others} is in every series; name the tables that belong together with --table",
+        trial.read
+    ))
 }
 
 /// Why a store gives no series, with its tables.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use rollfit::Metric;
+use rollfit_job::config::TIME_COLUMN;
 use rollfit_job::store::{ColumnKind, SurveyedColumn, SurveyedTable};
 
 /// What time columns are called, the surest first.
@@ -194,7 +195,11 @@ fn holds_features(table: &SurveyedTable) -> bool {
         let prefix = format!("{}_", metric.name());
         table.columns.iter().any(|column| column.name.starts_with(&prefix))
     };
-    Metric::ALL.iter().filter(is_of).count() >= FEATURE_METRICS_MIN
+    let named = Metric::ALL.iter().filter(is_of).count();
+    // What rollfit writes has this time column; a job may store one metric alone. `b_` begins many a name.
+    let is_ours = table.columns.iter().any(|column| column.name == TIME_COLUMN)
+        && Metric::ALL.iter().filter(|metric| **metric != Metric::B).any(|metric| is_of(&metric));
+    named >= FEATURE_METRICS_MIN || is_ours
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use rollfit_job::stop_signal::StopSignal;
 use self::receipts::Receipts;
 use self::run::{RunState, RunStatus};
 use crate::args::{ConfigArguments, GlobalArguments, StatusArguments};
+use crate::config_path::ConfigPath;
 use crate::exit::{Exit, Failure};
 use crate::job_arguments::JobArguments;
 use crate::record::header::given_name;
@@ -67,7 +68,8 @@ fn job(arguments: &StatusArguments) -> JobArguments {
     JobArguments { file, name: arguments.name.clone() }
 }
 
-/// The records to show: the one named; else those of running runs; else the newest that can be read.
+/// The records to show: the one named; else, of the configuration's runs or of all where there is none, those that are running; else the
+/// newest that can be read.
 fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>, Failure> {
     if let Some(run) = &arguments.run {
         return Ok(vec![state.find(run)?]);
@@ -76,7 +78,8 @@ fn chosen(state: &StateDir, arguments: &StatusArguments) -> Result<Vec<PathBuf>,
         arguments.name.is_none()
             || state_dir::header(path).is_some_and(|header| given_name(&header) == arguments.name.as_deref())
     };
-    let records = state.records_with_config(arguments.config.as_deref());
+    let config = ConfigPath::of_runs(arguments.config.as_deref())?;
+    let records = state.records_with_config(config.as_deref());
     let records: Vec<PathBuf> = records.map(|run| run.path).filter(is_named).collect();
     let running: Vec<PathBuf> = records.iter().filter(|path| is_running(path)).cloned().collect();
     if running.is_empty() {

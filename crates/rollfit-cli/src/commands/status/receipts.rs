@@ -30,7 +30,10 @@ impl Receipts {
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
-        output::line("No run of this job left a record here; the receipts in the store show:")?;
+        output::line(
+            "No run of this job left a record here (`rollfit run` writes one, `rollfit runs` lists those of all jobs); the receipts in \
+             the store show:",
+        )?;
         output::line(&counted(&self.counts, &self.sink))?;
         Ok(())
     }

@@ -5,7 +5,7 @@
 use rollfit_job::Job;
 use rollfit_job::config::JobConfig;
 use rollfit_job::few::few_and;
-use rollfit_job::key::check_key;
+use rollfit_job::key::check_name;
 use rollfit_job::partition::Partition;
 use rollfit_job::plan::{PlannedPartition, assess};
 use rollfit_job::selection::Selection;
@@ -75,7 +75,8 @@ pub(super) fn run(
         ))
     };
     if !arguments.yes && question::can_be_asked() && !is_agreed()? {
-        return Err(Failure::failed("nothing was exchanged"));
+        logging::info("nothing was exchanged");
+        return Ok(Exit::Failed);
     }
     let held = stores::opened(jobs.next_store().exchange(config.sink.name.as_deref()))?;
     if jobs.next_stores.sink().marks(&jobs.partitions)? != marks {
@@ -96,7 +97,7 @@ pub(super) fn run(
 impl<'a> Jobs<'a> {
     /// Checks that there are two jobs and that nobody works on them, before all partitions are looked at.
     fn open(arguments: &'a SwitchArguments, current: &'a JobConfig) -> Result<Self, Failure> {
-        check_key(&arguments.next).map_err(|error| Failure::usage(format!("NEXT: {error}")))?;
+        check_name(&arguments.next).map_err(|error| Failure::usage(format!("NEXT: {error}")))?;
         let mut next = current.clone();
         next.sink.name = Some(arguments.next.clone());
         let current_stores = Stores::open(current, Purpose::Read)?;
@@ -207,12 +208,12 @@ fn print(arguments: &SwitchArguments, document: &SwitchDocument) -> Result<(), F
     let SwitchDocument { current, next, .. } = document;
     let old: JobArguments = arguments.job.with_name(&arguments.next);
     let lines = [
-        format!("switched: {current} has the new features now, {next} those of before"),
+        format!("switched: {current} has the new features now, {next} the old ones"),
         format!(
-            "go back: {}, with the configuration of before",
+            "go back: {}, with the old configuration",
             arguments.job.command(&format!("switch {}", arguments.next))
         ),
-        format!("remove those of before: {}", old.command("drop '*'")),
+        format!("remove the old ones: {}", old.command("drop '*'")),
     ];
     lines.iter().try_for_each(|line| Ok(output::line(line)?))
 }

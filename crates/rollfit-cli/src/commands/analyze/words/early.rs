@@ -80,7 +80,10 @@ fn workers(early: &Early, analysis: &Analysis) -> String {
     let allowed = &early.allowed;
     let room = joined(
         [
-            allowed.cores.map(|cores| format!("{} cores", quantity(cores))),
+            allowed.cores.map(|cores| match quantity(cores) {
+                one if one == "1" => "1 core".to_owned(),
+                cores => format!("{cores} cores"),
+            }),
             allowed.memory.map(|workers| format!("memory for {}", plural(workers, "worker"))),
             allowed.sessions.map(|workers| format!("sessions for {}", count(workers as u64))),
         ],
@@ -130,15 +133,25 @@ pub(super) fn no_estimate(why: &NoEstimate) -> String {
     match why {
         NoEstimate::NothingWritten => "none: no partition was written".to_owned(),
         NoEstimate::Killed => "none: the run was killed, so what it would have taken is not known".to_owned(),
-        NoEstimate::FewPartitions { partitions, workers } => format!(
-            "none: {} written by {} workers do not show what others take; each worker has to write two",
-            plural(*partitions, "partition"),
-            quantity(*workers)
-        ),
+        NoEstimate::FewPartitions { partitions, workers } => few_partitions(*partitions, *workers),
         NoEstimate::Short { work_s } => {
             format!("none: {} of work are too short to show what more would take", time(*work_s))
         }
     }
+}
+
+/// The mean number of workers of a run that was stopped early may round to 0, which is left out.
+fn few_partitions(partitions: usize, workers: f64) -> String {
+    let by = match quantity(workers).as_str() {
+        "0" => String::new(),
+        "1" => " by 1 worker".to_owned(),
+        workers => format!(" by {workers} workers"),
+    };
+    let verb = if partitions == 1 { "does" } else { "do" };
+    format!(
+        "none: {} written{by} {verb} not show what others take; each worker has to write two",
+        plural(partitions, "partition")
+    )
 }
 
 /// A number of workers to try: fewer where memory ran out, more where cores are idle and there is room.

@@ -66,7 +66,8 @@ pub(in super::super) fn workers_limit(limit: &WorkersLimit) -> String {
             plural(*workers_max, "worker")
         ),
         WorkersLimit::Partitions { partitions } => {
-            format!("no gain: there are {} partitions", count(*partitions as u64))
+            let verb = if *partitions == 1 { "is" } else { "are" };
+            format!("no gain: there {verb} {}", plural(*partitions, "partition"))
         }
         WorkersLimit::CompetingLoad { competing_cores, workers_max } => format!(
             "only takes cores from other processes, which want {} of them and leave room for {}",
