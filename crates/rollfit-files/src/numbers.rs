@@ -1,10 +1,10 @@
-//! Columns of numbers as doubles, and columns of timestamps as whole numbers.
+//! Columns of numbers as doubles, and columns of timestamps and dates as whole numbers.
 //!
 //! A number that no double equals becomes the nearest one. NULL stays NULL.
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
+    Date32Type, Float16Type, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type, Int64Type,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
     UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
@@ -12,6 +12,9 @@ use arrow_array::{ArrayRef, Float64Array, Int64Array};
 use arrow_schema::{DataType, TimeUnit};
 
 use crate::decimal::nearest_doubles;
+
+/// The seconds of a day.
+pub const DAY_S: i64 = 86_400;
 
 /// Returns the values of a column of any numeric type; none for a column of another type.
 pub fn doubles(column: &ArrayRef) -> Option<Float64Array> {
@@ -40,6 +43,19 @@ pub fn ticks(column: &ArrayRef) -> Option<Int64Array> {
         TimeUnit::Microsecond => column.as_primitive::<TimestampMicrosecondType>().reinterpret_cast(),
         TimeUnit::Nanosecond => column.as_primitive::<TimestampNanosecondType>().reinterpret_cast(),
     })
+}
+
+/// Returns the values of a column of timestamps or dates, and their unit; none for a column of another type. A date is its midnight, in
+/// seconds.
+pub fn instant_ticks(column: &ArrayRef) -> Option<(Int64Array, TimeUnit)> {
+    match column.data_type() {
+        DataType::Timestamp(unit, _) => Some((ticks(column)?, *unit)),
+        DataType::Date32 => {
+            let seconds = column.as_primitive::<Date32Type>().unary(|days| i64::from(days) * DAY_S);
+            Some((seconds, TimeUnit::Second))
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -120,6 +136,16 @@ mod tests {
             assert_eq!(ticks(&column).unwrap(), Int64Array::from(values.clone()), "{}", column.data_type());
             assert_eq!(doubles(&column), None);
         }
+    }
+
+    #[test]
+    fn a_date_is_its_midnight() {
+        let dates: ArrayRef = Arc::new(Date32Array::from(vec![Some(-1), None, Some(i32::MAX)]));
+        let seconds = Int64Array::from(vec![Some(-86_400), None, Some(i64::from(i32::MAX) * 86_400)]);
+        assert_eq!(instant_ticks(&dates), Some((seconds, TimeUnit::Second)));
+        let times: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![7]));
+        assert_eq!(instant_ticks(&times), Some((Int64Array::from(vec![7]), TimeUnit::Millisecond)));
+        assert_eq!(instant_ticks(&(Arc::new(Int64Array::from(vec![1])) as ArrayRef)), None);
     }
 
     #[test]

@@ -97,6 +97,18 @@ impl KeysByCase {
     }
 }
 
+/// The number that a key is, written in one way; none where it is no number. Readers that find out the types of Hive directories, such as
+/// Polars, make one key of those that are the same number: `007`, `7` and `7.0`.
+pub fn number_of(key: &str) -> Option<String> {
+    let (whole, fraction) = key.split_once('.').unwrap_or((key, ""));
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !is_digits(whole) || !is_digits(fraction) {
+        return None;
+    }
+    let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
+    Some(format!("{whole}.{fraction}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +128,17 @@ mod tests {
         assert_eq!(check_key(&"k".repeat(KEY_BYTES_MAX)), Ok(()));
         let message = check_key(&"k".repeat(KEY_BYTES_MAX + 1)).unwrap_err().to_string();
         assert!(message.contains("252 characters") && message.len() < 140, "{message}");
+    }
+
+    #[test]
+    fn keys_that_are_the_same_number_are_told() {
+        for (one, other) in [("007", "7"), ("0", "000"), ("1.50", "01.5"), ("7", "7.0"), ("7.", "7")] {
+            assert!(number_of(one).is_some() && number_of(one) == number_of(other), "{one} {other}");
+        }
+        assert!(number_of("70") != number_of("7") && number_of("0.07") != number_of("0.7"));
+        for key in ["eurusd", "007a", "1.2.3", ".5", "", "7-1", "1_0"] {
+            assert_eq!(number_of(key), None, "{key}");
+        }
     }
 
     #[test]

@@ -146,7 +146,12 @@ impl KeyPlaces<'_> {
             in_table.iter().filter(|key| !keys.contains(*key)).map(move |key| (table, key))
         });
         in_tables.filter_map(|(table, key)| {
-            Some(PassedOver { name: format!("{key} in {table}"), is_table: false, reason: self.reason(key)? })
+            let shown = if key.is_empty() { "the empty key" } else { key };
+            Some(PassedOver {
+                name: format!("{shown} in {table}"),
+                is_table: false,
+                reason: self.reason(key)?,
+            })
         })
     }
 }

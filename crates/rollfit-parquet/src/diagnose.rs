@@ -54,6 +54,9 @@ pub(crate) fn diagnose(store: &ParquetStore, examination: &Examination<'_>) -> R
     if examination.is_sink {
         store.examine_features(&partitions, &mut unverified);
         store.find_strangers(partitions.iter().chain(examination.partitions), &mut unverified);
+        let strangers =
+            Sink::strangers(store).into_iter().filter(|stranger| only.selects_key(&stranger.subject));
+        unverified.faults.extend(strangers.map(|stranger| stranger.message));
     }
     let report = DirectoryReport {
         place: Sink::place(store),

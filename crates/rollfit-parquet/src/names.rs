@@ -10,6 +10,9 @@ use rollfit_job::store::StoreError;
 
 use crate::features::job_dir::job_dir_name;
 
+/// What writers of Hive directories put in place of a key that is NULL.
+pub(crate) const NULL_KEY: &str = "__HIVE_DEFAULT_PARTITION__";
+
 /// The longest name in a directory, on every file system in use.
 const NAME_BYTES_MAX: usize = 255;
 /// The longest path that the system takes.

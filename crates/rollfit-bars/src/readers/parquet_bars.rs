@@ -13,7 +13,9 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
 };
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::parquet_file::{FileBytes, FileFault, Footer, Integrity, check_body, check_pages};
+use rollfit_files::parquet_file::{
+    FileBytes, FileFault, Footer, Integrity, check_body, check_packing, check_pages,
+};
 use rollfit_job::import::Bar;
 
 use super::parquet_columns::{BarBatch, ParquetColumns};
@@ -70,6 +72,8 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, Impor
         .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
     let mask = ProjectionMask::roots(builder.parquet_schema(), columns.roots());
     let groups = 0..builder.metadata().num_row_groups();
+    check_packing(builder.metadata(), groups.clone(), |at| mask.leaf_included(at))
+        .map_err(|why| ImportError::Columns { path: path.to_path_buf(), why })?;
     check_pages(&bytes, builder.metadata(), groups, |at| mask.leaf_included(at))
         .map_err(|fault| footer_fault(path, fault))?;
     let reader =

@@ -197,8 +197,9 @@ fn at_once(event: &FollowEvent) -> Vec<LogLine> {
         }
         FollowEvent::Unwritten { partition, from } => {
             let message = format!(
-                "is followed, but months of {key} before it have no features, {from} first: run `rollfit run --only {key}`, now if \
+                "is followed, but {unit}s of {key} before it have no features, {from} first: run `rollfit run --only {key}`, now if \
                  you like",
+                unit = from.unit().noun(),
                 key = partition.key
             );
             vec![LogLine::new(Some(partition), "unwritten", message).serious()]

@@ -459,3 +459,21 @@ fn copy_dir(sandbox: &Sandbox, from: &str, to: &str) {
         fs::copy(entry.path(), sandbox.path(to).join(entry.file_name())).unwrap();
     }
 }
+
+#[test]
+fn directories_beside_the_partitions_are_named_since_readers_get_their_rows() {
+    let sandbox = Sandbox::done(&["eurusd"], &MONTHS[..1]);
+    let part = sandbox.part("eurusd", MONTHS[0]);
+    for dir in ["key=eurusd/month=2017-1", "KEY=eurusd/month=2017-01"] {
+        let dir = sandbox.path("fx/features").join(dir);
+        fs::create_dir_all(&dir).unwrap();
+        fs::copy(&part, dir.join("part.parquet")).unwrap();
+    }
+    let document = sandbox.checks(&[]);
+    assert_eq!(kinds(&document, "receipts"), ["blocked -", "blocked -"]);
+    let said = ["key=eurusd/month=2017-1", "KEY=eurusd"];
+    sandbox.run(&["check"]).exits(2).says(&["readers of fx/features/*/*/*.parquet get its rows"]);
+    sandbox.run(&["doctor"]).exits(1).says(&said);
+    sandbox.run(&["plan"]).exits(0).says(&said);
+    sandbox.run(&["run"]).exits(0).says(&said).says(&["1 already done"]);
+}

@@ -200,7 +200,7 @@ fn times_that_are_no_timestamps_and_rows_that_repeat_are_refused_with_the_reason
     table(&sandbox, "a/sources/x", ("ts", Arc::new(Int64Array::from(month().instants_us))), &["v"]);
     sandbox.run(&["init", "a"]).exits(2).says(&["x (its column ts is Int64, not a timestamp)"]);
     table(&sandbox, "b/sources/x", ("date", Arc::new(Date32Array::from(vec![17_000; 300]))), &["v"]);
-    sandbox.run(&["init", "b"]).exits(2).says(&["x (its column date is Date32, not a timestamp)"]);
+    sandbox.run(&["init", "b"]).exits(2).says(&["2016-07-18", "occurs twice"]);
     let start = month().instants_us[0];
     let repeated: ArrayRef = Arc::new(TimestampMicrosecondArray::from(vec![start; 300]));
     table(&sandbox, "c/sources/x", ("ts", repeated), &["v"]);
@@ -218,6 +218,16 @@ fn daily_rows_get_windows_that_reach_across_months() {
     let (_, text) = planned(&sandbox, &["a"]);
     assert!(text.contains(r#"boundary = "carry""#) && text.contains("about 30 rows"), "{text}");
     assert!(text.contains(r#"by = "year""#), "{text}");
+    sandbox.run(&["run", "--quiet"]).exits(0);
+}
+
+#[test]
+fn dates_are_times_where_a_table_has_no_others() {
+    let sandbox = Sandbox::new();
+    let dates: ArrayRef = Arc::new(Date32Array::from_iter_values(17_000..17_300));
+    table(&sandbox, "a/sources/AAPL", ("date", dates), &["close"]);
+    let (_, text) = planned(&sandbox, &["a"]);
+    assert!(text.contains(r#"time = "date""#), "{text}");
     sandbox.run(&["run", "--quiet"]).exits(0);
 }
 

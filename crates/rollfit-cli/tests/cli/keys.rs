@@ -112,6 +112,23 @@ fn two_keys_of_a_job_that_differ_only_in_case_are_refused_in_a_directory() {
 }
 
 #[test]
+fn keys_that_readers_of_directories_take_for_another_or_for_none_are_refused() {
+    let sandbox = Sandbox::new();
+    for key in ["007", "7", "__HIVE_DEFAULT_PARTITION__"] {
+        sandbox.drop_in(key, "a.parquet", &SourceRows::of_month(MONTH, 100, 60));
+    }
+    sandbox.configure(&["007", "7"], MONTH, MONTH);
+    sandbox.run(&["run"]).exits(2).says(&["the keys `007` and `7` are the same number", "rename one"]);
+    sandbox.configure(&["__HIVE_DEFAULT_PARTITION__"], MONTH, MONTH);
+    sandbox.run(&["run"]).exits(2).says(&["`__HIVE_DEFAULT_PARTITION__`", "take for NULL"]);
+    assert!(!sandbox.path("fx/features").exists());
+    sandbox.configure(&["007"], MONTH, MONTH);
+    sandbox.run(&["run"]).exits(0).says(&["1 written"]);
+    sandbox.configure(&["7"], MONTH, MONTH);
+    sandbox.run(&["run"]).exits(2).says(&["features of the key `007`", "`7` is the same number", "key=007"]);
+}
+
+#[test]
 fn the_longest_key_is_stored_and_a_longer_one_is_none() {
     let sandbox = Sandbox::new();
     let longest = "K".repeat(KEY_BYTES_MAX);

@@ -5,7 +5,10 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow_array::{
+    ArrayRef, Date32Array, DurationMicrosecondArray, Float64Array, Int64Array, RecordBatch, StringArray,
+    TimestampMicrosecondArray,
+};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 
@@ -345,6 +348,65 @@ fn keys_may_be_whole_numbers_and_not_other_numbers() {
         .run(&["plan"])
         .exits(1)
         .says(&["column `symbol` is Float64, and a key is text or a whole number"]);
+}
+
+#[test]
+fn an_instant_that_no_period_holds_is_told_with_its_column() {
+    for (instant_us, said) in [
+        (253_402_214_400_000_000, "9999-12-31T00:00:00Z"),
+        (-62_135_596_800_000_001, "0000-12-31T23:59:59.999999Z"),
+    ] {
+        let mut rows = by_time();
+        let at = if instant_us < 0 { 0 } else { rows.len() };
+        rows.insert(at, LongRow { instant_us, ..rows[0].clone() });
+        let sandbox = long(&[("all.parquet", &rows, 100_000, true)]);
+        sandbox.run(&["plan"]).exits(1).says(&[
+            "all.parquet: column `time` has the instant",
+            said,
+            "correct the time",
+        ]);
+    }
+}
+
+#[test]
+fn durations_are_no_numbers_to_include() {
+    let rows = rows_of("eurusd", MONTHS[0]);
+    let closes = || Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.close))) as ArrayRef;
+    let instants: Vec<i64> = rows.iter().map(|row| row.instant_us).collect();
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("symbol", Arc::new(StringArray::from(vec!["eurusd"; rows.len()]))),
+        ("time", Arc::new(TimestampMicrosecondArray::from(instants))),
+        ("close", closes()),
+        ("range", closes()),
+        ("wait", Arc::new(DurationMicrosecondArray::from(vec![7; rows.len()]))),
+    ];
+    let sandbox = long(&[]);
+    write_parquet(&sandbox.path("fx/sources/bars/a.parquet"), columns);
+    sandbox.write("rollfit.toml", config("\"all\"", LONG) + "[features]\ninclude = [\"idx.wait\"]\n");
+    sandbox.run(&["run"]).exits(1).says(&["column `wait` is a duration, not a number"]);
+}
+
+#[test]
+fn dates_are_midnights() {
+    let days = 17_167..17_257;
+    let closes = || {
+        Arc::new(Float64Array::from_iter_values((0..180).map(|row| 1.0 + f64::from(row % 13)))) as ArrayRef
+    };
+    let features = |time: ArrayRef| {
+        let sandbox = long(&[]);
+        let keys: StringArray = (0..180).map(|row| Some(["a", "b"][row % 2])).collect();
+        let columns: Vec<(&str, ArrayRef)> =
+            vec![("symbol", Arc::new(keys)), ("time", time), ("close", closes()), ("range", closes())];
+        write_parquet(&sandbox.path("fx/sources/bars/a.parquet"), columns);
+        sandbox.run(&["run"]).exits(0).says(&["6 written"]);
+        sandbox.run(&["verify"]).exits(0).says(&["6 verified"]);
+        Tree::read(&sandbox.path("fx/features"))
+    };
+    let twice = || days.clone().flat_map(|day| [day, day]);
+    let dates = features(Arc::new(Date32Array::from_iter_values(twice())));
+    let instants = twice().map(|day| i64::from(day) * 86_400_000_000);
+    let times = features(Arc::new(TimestampMicrosecondArray::from_iter_values(instants)));
+    assert_eq!(times.differences(&dates), Vec::<String>::new());
 }
 
 #[test]

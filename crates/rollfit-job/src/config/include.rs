@@ -9,7 +9,7 @@ use std::ops::Range;
 use indexmap::IndexMap;
 
 use super::config_file::SeriesSection;
-use super::series::COLUMN_BYTES_MAX;
+use super::series::{COLUMN_BYTES_MAX, SameColumn};
 use super::{ConfigError, JobConfig, Series};
 use crate::few::few;
 use crate::nearest::did_you_mean;
@@ -87,14 +87,18 @@ impl Series {
     }
 
     /// Checks that `column`, whose name another one has, is not an included one.
-    pub(super) fn check_not_included(&self, column: &str, other: &str) -> Result<(), ConfigError> {
+    pub(super) fn check_not_included(&self, column: &str, same: &SameColumn<'_>) -> Result<(), ConfigError> {
         let Some(at) = self.included_columns().iter().position(|included| included == column) else {
             return Ok(());
         };
         let text = format!("{}.{}", self.name, self.include[at]);
-        let what = format!(
-            "its column would be called `{column}`, as another one is (of {other}); remove it, or choose another pattern for `column`"
-        );
+        let what = match same.differs_in_case(column) {
+            false => format!(
+                "its column would be called `{column}`, as another one is (of {}); remove it, or choose another pattern for `column`",
+                same.owner
+            ),
+            true => format!("the columns {}", same.case_clash(column)),
+        };
         Err(wrong(&text, &what))
     }
 
@@ -143,6 +147,12 @@ mod tests {
     use crate::config::tests::{assert_error, changed};
 
     const SECTION: &str = "\n[features]\n";
+
+    #[test]
+    fn columns_that_differ_only_in_case_are_refused() {
+        let said = ["`Close_idx` and `close_idx` (of idx) differ only in case"];
+        assert_error(including(r#""idx.close", "idx.Close""#), &said);
+    }
 
     fn including(list: &str) -> Result<JobConfig, ConfigError> {
         changed(SECTION, &format!("{SECTION}include = [{list}]\n"))

@@ -139,17 +139,58 @@ pub(super) fn resolve_series(
 
 /// Checks that each feature column of a job has a name of its own.
 fn check_names(all: &[Series]) -> Result<(), ConfigError> {
-    let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
+    let mut names = ColumnNames::new();
     let columns = all.iter().flat_map(|series| series.columns.iter().map(move |column| (series, column)));
     for (series @ Series { name, .. }, column) in columns {
-        let Some(other) = owners.insert(column, name) else { continue };
-        series.check_not_included(column, other)?;
-        return Err(ConfigError::new(format!(
-            "[series.{name}] column: two features would be called `{column}` (the other belongs to {other}); \
-             use {{metric}}, {{series}} and {{window}} to tell them apart"
-        )));
+        let Some(same) = names.add(column, name) else { continue };
+        series.check_not_included(column, &same)?;
+        return Err(ConfigError::new(match same.differs_in_case(column) {
+            false => format!(
+                "[series.{name}] column: two features would be called `{column}` (the other belongs to {}); \
+                 use {{metric}}, {{series}} and {{window}} to tell them apart",
+                same.owner
+            ),
+            true => format!("[series.{name}] column: the features {}", same.case_clash(column)),
+        }));
     }
     Ok(())
+}
+
+/// The columns of a job by their names in small letters: readers such as DuckDB take two that differ only in case for one.
+pub(super) struct ColumnNames<'a>(HashMap<String, SameColumn<'a>>);
+
+/// A column that has the name of another one, in whatever case, and whose it is.
+#[derive(Clone, Copy)]
+pub(super) struct SameColumn<'a> {
+    name: &'a str,
+    pub(super) owner: &'a str,
+}
+
+impl<'a> ColumnNames<'a> {
+    pub(super) fn new() -> Self {
+        let time = SameColumn { name: TIME_COLUMN, owner: "the time column" };
+        Self(HashMap::from([(TIME_COLUMN.to_ascii_lowercase(), time)]))
+    }
+
+    /// Adds a column; returns the one that has its name already.
+    pub(super) fn add(&mut self, name: &'a str, owner: &'a str) -> Option<SameColumn<'a>> {
+        self.0.insert(name.to_ascii_lowercase(), SameColumn { name, owner })
+    }
+}
+
+impl SameColumn<'_> {
+    pub(super) fn differs_in_case(&self, column: &str) -> bool {
+        self.name != column
+    }
+
+    /// What to say of two columns that differ only in case.
+    pub(super) fn case_clash(&self, column: &str) -> String {
+        format!(
+            "`{column}` and `{}` (of {}) differ only in case, and readers such as DuckDB take them for one column; rename a series, a \
+             window or a column so that their names differ in more",
+            self.name, self.owner
+        )
+    }
 }
 
 /// A series with periods of the unit `by`, whose feature columns are taken from the `left` ones that the job may still have.

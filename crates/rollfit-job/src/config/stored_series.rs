@@ -1,10 +1,8 @@
 //! What a store keeps of a series: its features, or the fits that they follow from, in tables whose names begin with
 //! [`FIT_PREFIX`].
 
-use std::collections::HashMap;
-
-use super::series::check_column;
-use super::{ConfigError, JobConfig, KeyBehind, LabelledWindow, Layout, Pattern, Series, TIME_COLUMN};
+use super::series::{ColumnNames, check_column};
+use super::{ConfigError, JobConfig, KeyBehind, LabelledWindow, Layout, Pattern, Series};
 use crate::partition::Partition;
 
 /// What the names of tables of fits begin with; the rest is the name that readers of features use.
@@ -112,16 +110,21 @@ pub(super) fn fit_columns(
 
 /// Checks that each column of the fits of a job has a name of its own.
 pub(super) fn check_fit_columns(all: &[Series]) -> Result<(), ConfigError> {
-    let mut owners: HashMap<&str, &str> = HashMap::from([(TIME_COLUMN, "the time column")]);
+    let mut names = ColumnNames::new();
     let columns = all.iter().flat_map(|series| series.fit_columns.iter().map(move |column| (series, column)));
     for (series @ Series { name, .. }, column) in columns {
-        if let Some(other) = owners.insert(column, name) {
-            series.check_not_included(column, other)?;
-            return Err(ConfigError::new(format!(
+        let Some(same) = names.add(column, name) else { continue };
+        series.check_not_included(column, &same)?;
+        return Err(ConfigError::new(match same.differs_in_case(column) {
+            false => format!(
                 "[series.{name}] column: layout = \"fits\" would call two columns of its tables `{column}` (the other belongs \
-                 to {other}); use {{metric}}, {{series}} and {{window}} to tell them apart"
-            )));
-        }
+                 to {}); use {{metric}}, {{series}} and {{window}} to tell them apart",
+                same.owner
+            ),
+            true => {
+                format!("[series.{name}] column: layout = \"fits\": the columns {}", same.case_clash(column))
+            }
+        }));
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ use crate::partition::Partition;
 use crate::period::Period;
 use crate::receipt::Receipt;
 use crate::selection::Selection;
-use crate::store::{Found, Holding, StoreError};
+use crate::store::{Found, Holding, StoreError, Stranger};
 
 /// Of each key as many of the newest months are looked at closely.
 const NEWEST: usize = 2;
@@ -111,6 +111,7 @@ pub fn examine(
         examination.freshness(&key)?;
     }
     keys += examination.absent_keys(partitions, &mut ends_us);
+    examination.strangers();
     let ours = held.iter().filter(|holding| matches!(holding, Ok(Holding { found: Found::Ours(_), .. })));
     let counted = held.iter().filter(|holding| matches!(holding, Ok(Holding { rows: Some(_), .. })));
     Ok(HealthReport {
@@ -206,6 +207,20 @@ impl Examining<'_> {
             ends_us.push(None);
         }
         absent.len()
+    }
+
+    /// What readers get beside the partitions.
+    fn strangers(&mut self) {
+        for Stranger { subject, message } in self.job.sink.strangers() {
+            if self.options.is_selected(&subject) {
+                self.add(
+                    Aspect::Receipts,
+                    Verdict::Problem,
+                    (&subject, None),
+                    HealthFact::Blocked { message },
+                );
+            }
+        }
     }
 
     /// Takes an answer about one key or partition; that it cannot be looked at is a finding.

@@ -24,7 +24,9 @@ pub use diagnosis::{
 pub use features::{FeatureReader, FeatureTile, Grouping, Rounding, number_as_stored};
 pub use kind::{BarsImport, Purpose, Store, StoreKind};
 pub use monitor::{ServerProcess, StoreMonitor, StoreSample, StoreWait, WaitKind};
-pub use sink::{Claim, Found, Holding, HoldingMark, Look, ReaderView, Sink, Slot, TableRows, Write};
+pub use sink::{
+    Claim, Found, Holding, HoldingMark, Look, ReaderView, Sink, Slot, Stranger, TableRows, Write,
+};
 pub(crate) use source::starts_in;
 pub use source::{
     ClosesBefore, LATEST_ROWS_MAX, LatestQuery, LatestRows, SeriesHead, SeriesKind, SeriesOfKey, SeriesRows,

@@ -76,6 +76,15 @@ pub struct HoldingMark {
     pub committed_us: Option<i64>,
 }
 
+/// Something beside the partitions whose rows readers get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    /// The key that it is beside, or its own name.
+    pub subject: String,
+    /// What it is, and what to do.
+    pub message: String,
+}
+
 /// Where features go.
 pub trait Sink: Send + Sync {
     /// What there is of a partition. Rows whose receipt is of another [`Sink::output`], or was not committed with them, are
@@ -215,6 +224,11 @@ pub trait Sink: Send + Sync {
     /// When the store cannot be listed.
     fn partitions_of(&self, _keys: &HashSet<&str>) -> Result<Vec<Partition>, StoreError> {
         self.partitions()
+    }
+
+    /// What no job wrote and readers of the features get beside the partitions, as far as the store can have such things.
+    fn strangers(&self) -> Vec<Stranger> {
+        Vec::new()
     }
 
     /// Takes a partition for this runner alone, until the slot is dropped. Does not wait. A store that cannot add rows

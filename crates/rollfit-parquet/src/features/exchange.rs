@@ -149,7 +149,7 @@ fn in_use(dir: &Path, holder: &str) -> StoreError {
     StoreError::new(
         Fault::Transient,
         format!(
-            "{} is in use by {holder}; wait until it has ended, or stop it, and type the command again",
+            "the directory {} is in use by {holder}; wait until it has ended, or stop it, and type the command again",
             dir.display()
         ),
     )

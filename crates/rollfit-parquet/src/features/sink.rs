@@ -9,12 +9,11 @@ use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rollfit_job::key::KeysByCase;
 use rollfit_job::partition::Partition;
 use rollfit_job::period::{Period, PeriodUnit};
 use rollfit_job::runners::StoreRunner;
 use rollfit_job::store::{
-    Claim, FeatureReader, Found, Holding, HoldingMark, Look, Sink, StoreError, TableRows, Write,
+    Claim, FeatureReader, Found, Holding, HoldingMark, Look, Sink, StoreError, Stranger, TableRows, Write,
 };
 
 use crate::direct::store_file::StoreFile;
@@ -22,8 +21,10 @@ use crate::encode::stored_share;
 use crate::fault::file_error;
 use crate::features::claims::held_by;
 use crate::features::job_dir::warn_of_earlier_jobs;
+use crate::features::key_names::check_key_names;
 use crate::features::read_back::{ParquetReader, has_receipt, read_counted};
 use crate::features::slot::ParquetSlot;
+use crate::features::strangers::{strangers, warn_of_strangers};
 use crate::features::unit_check::{check_unit, period_prefix};
 use crate::file_system::refuse_linked_dirs;
 use crate::lock::{ExclusiveLock, LockAttempt};
@@ -139,27 +140,6 @@ impl ParquetStore {
         }
         Ok(partitions)
     }
-
-    /// On a file system that ignores case, the features of keys that differ only in case would share directories.
-    fn check_case(&self, partitions: &[Partition]) -> Result<(), StoreError> {
-        let mut known = KeysByCase::default();
-        for key in partitions.chunk_by(|a, b| a.key == b.key).filter_map(|of_key| Some(&of_key.first()?.key))
-        {
-            known.add(key).map_err(|clash| StoreError::permanent(format!("{clash}; rename one of them")))?;
-        }
-        let stored = hive_dirs(&self.features_dir, KEY_PREFIX)?;
-        let stored_keys: HashSet<&str> = stored.iter().map(|(key, _)| key.as_str()).collect();
-        for (key, dir) in &stored {
-            if let Some(planned) = known.find(key).filter(|planned| !stored_keys.contains(planned)) {
-                return Err(StoreError::permanent(format!(
-                    "there are features of the key `{key}` in {}, and `{planned}` differs from it only in case, which not \
-                     every file system can tell apart; configure `{key}`, or drop its features and remove that directory",
-                    dir.display()
-                )));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Sink for ParquetStore {
@@ -227,8 +207,14 @@ impl Sink for ParquetStore {
             warn_of_earlier_jobs(&self.features_dir);
         }
         self.check_lengths(partitions)?;
-        self.check_case(partitions)?;
-        check_unit(&self.features_dir, self.by)
+        check_key_names(&self.features_dir, partitions)?;
+        check_unit(&self.features_dir, self.by)?;
+        warn_of_strangers(&self.features_dir);
+        Ok(())
+    }
+
+    fn strangers(&self) -> Vec<Stranger> {
+        strangers(&self.features_dir)
     }
 
     fn claim(&self, partition: &Partition, write: Write) -> Result<Claim<'_>, StoreError> {

@@ -13,6 +13,7 @@ use crate::ParquetStore;
 use crate::direct::store_file::StoreFile;
 use crate::encode::FeatureWriter;
 use crate::fault::{file_error, parquet_error};
+use crate::features::key_lock::KeyLock;
 use crate::features::new_receipt::{cannot_adopt, check_copy, copy_with_receipt};
 use crate::features::read_back::{ParquetReader, RECEIPT_KEY};
 use crate::features::sink::{LOCK, UNFINISHED, foreign_files, in_the_way};
@@ -256,10 +257,16 @@ impl Slot for ParquetSlot<'_> {
             return Err(StoreError::permanent(in_the_way(stranger)));
         }
         let bytes = self.finish_file(receipt)?;
-        // A run by other periods may have begun at the same moment.
+        // A run by other periods may have begun at the same moment: one of the two finds what the other put in place.
+        let lock = self
+            .dir
+            .parent()
+            .map(|key_dir| KeyLock::take(key_dir, self.files().lock_patience()))
+            .transpose()?;
         check_unit_of_key(&self.store.features_dir, &self.partition.key, self.store.by)?;
         let (from, to) = (self.unfinished(), self.store.part(&self.partition));
         self.files().rename(&from, &to).map_err(|error| file_error("put in place", &to, error))?;
+        drop(lock);
         self.files().sync_dir(&self.dir).map_err(|error| file_error("sync", &self.dir, error))?;
         Ok(bytes)
     }

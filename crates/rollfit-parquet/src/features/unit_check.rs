@@ -47,6 +47,6 @@ pub(super) fn check_unit_of_key(features_dir: &Path, key: &str, by: PeriodUnit) 
 }
 
 /// Whether a text is a period of a unit.
-fn is_period_of(unit: PeriodUnit) -> impl Fn(&str) -> bool {
+pub(super) fn is_period_of(unit: PeriodUnit) -> impl Fn(&str) -> bool {
     move |text| text.parse().is_ok_and(|period: Period| period.unit() == unit)
 }

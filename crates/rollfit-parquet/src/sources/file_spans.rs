@@ -8,10 +8,13 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use arrow_schema::{DataType, Field};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::arrow::parquet_to_arrow_schema;
+use rollfit_files::damaged::contain_panics;
 use rollfit_files::parquet_file::{Integrity, ReadAt};
 use rustix::fs::{AtFlags, CWD, StatxFlags};
 
@@ -116,12 +119,27 @@ pub(crate) struct Contents {
     pub(crate) spans: Mutex<HashMap<String, Arc<Vec<GroupSpan>>>>,
     /// Key columns whose rows all have a key, each with that.
     pub(crate) agreed_keys: Mutex<HashSet<(String, String)>>,
+    /// The columns whose whole numbers are durations, as Arrow says; found when one is asked about.
+    pub(crate) durations: OnceLock<HashSet<String>>,
 }
 
 impl Contents {
     /// Whether the file has a column of this name.
     pub(crate) fn has_column(&self, name: &str) -> bool {
         self.metadata.schema().fields().iter().any(|field| field.name() == name)
+    }
+
+    /// Whether the whole numbers of a column are durations. Parquet has no such type: only Arrow's own schema in the footer says so.
+    pub(crate) fn is_duration(&self, column: &str) -> bool {
+        let durations = || {
+            let file = self.metadata.metadata().file_metadata();
+            let read = || parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
+            // A schema of Arrow that cannot be read says nothing.
+            let Ok(Ok(schema)) = contain_panics(read) else { return HashSet::new() };
+            let is_duration = |field: &&Arc<Field>| matches!(field.data_type(), DataType::Duration(_));
+            schema.fields().iter().filter(is_duration).map(|field| field.name().clone()).collect()
+        };
+        self.durations.get_or_init(durations).contains(column)
     }
 
     /// What the footer says under `key`.

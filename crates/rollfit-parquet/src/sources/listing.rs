@@ -94,6 +94,8 @@ struct ListingSearch {
     /// Whether a directory that is not read has the name of a Hive directory.
     has_hive: bool,
     found: Vec<PathBuf>,
+    /// Those of `found` that are links.
+    links: Vec<PathBuf>,
     entries: usize,
     is_cut_short: bool,
 }
@@ -130,6 +132,9 @@ impl ListingSearch {
             kind.is_file() && looks_like_data(&path, &name)
         };
         if is_passed_over {
+            if kind.is_symlink() {
+                self.links.push(path.clone());
+            }
             self.found.push(path);
         } else if kind.is_dir() && !name.starts_with('.') {
             let is_hive = is_hive_dir(&name);
@@ -145,8 +150,15 @@ impl ListingSearch {
             return None;
         }
         self.found.sort();
-        let names = self.found.iter().take(SHOWN).map(|path| shown(path.strip_prefix(dir).unwrap_or(path)));
-        let names = names.collect::<Vec<_>>().join(", ");
+        let name = |path: &PathBuf| {
+            let link = if self.links.contains(path) { " (a link)" } else { "" };
+            format!("{}{link}", shown(path.strip_prefix(dir).unwrap_or(path)))
+        };
+        let names = self.found.iter().take(SHOWN).map(name).collect::<Vec<_>>().join(", ");
+        let of_links = match self.links.is_empty() {
+            true => "",
+            false => ". Of links only the directory of a table itself, sources/TABLE, may be one",
+        };
         let at_least = if self.is_cut_short { "at least " } else { "" };
         let more = match self.found.len().saturating_sub(SHOWN) {
             0 => String::new(),
@@ -161,7 +173,7 @@ impl ListingSearch {
         };
         Some(format!(
             "{}: {at_least}{} of its files are not read: {names}{more}. rollfit reads files directly in the directory{advice} \
-             whose names end in .parquet and do not begin with . or _. Move, rename or remove the others",
+             whose names end in .parquet and do not begin with . or _{of_links}. Move, rename or remove the others",
             dir.display(),
             self.found.len()
         ))

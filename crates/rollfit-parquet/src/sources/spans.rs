@@ -16,7 +16,7 @@ use crate::fault::unreadable;
 use crate::sources::group_span::GroupSpan;
 use crate::sources::table_file::TableFile;
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::numbers::ticks;
+use rollfit_files::numbers::{DAY_S, instant_ticks};
 use rollfit_files::parquet_file::Integrity;
 
 /// What the footer says of the times of a row group, in the unit of the column.
@@ -101,6 +101,12 @@ impl TableFile {
             Statistics::Int64(known) => {
                 Some(TimeStatistics { first: *known.min_opt()?, last: *known.max_opt()?, is_exact })
             }
+            // Dates are the only times of four bytes.
+            Statistics::Int32(known) => {
+                let midnight = |days: &i32| i64::from(*days) * DAY_S;
+                let (first, last) = (midnight(known.min_opt()?), midnight(known.max_opt()?));
+                Some(TimeStatistics { first, last, is_exact })
+            }
             _ => None,
         }
     }
@@ -111,8 +117,8 @@ impl TableFile {
         let read = contain_panics(|| {
             self.decode(&[group], &[time], |arrays| {
                 read_rows += arrays[0].len();
-                let times =
-                    ticks(&arrays[0]).ok_or_else(|| self.not_a_timestamp(time, arrays[0].data_type()))?;
+                let (times, _) = instant_ticks(&arrays[0])
+                    .ok_or_else(|| self.not_a_timestamp(time, arrays[0].data_type()))?;
                 for time in times.iter().flatten() {
                     let (first, last) = extremes.get_or_insert((time, time));
                     (*first, *last) = (time.min(*first), time.max(*last));

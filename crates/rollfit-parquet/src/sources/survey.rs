@@ -112,17 +112,23 @@ fn columns_of(path: &Path) -> Result<Vec<SurveyedColumn>, StoreError> {
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let metadata =
         ArrowReaderMetadata::try_new(footer.metadata, options).map_err(|error| unreadable(path, &error))?;
+    let fields = metadata.schema().fields();
+    let is_timestamp =
+        |field: &Arc<arrow_schema::Field>| matches!(field.data_type(), DataType::Timestamp(..));
+    // Beside timestamps a date is not what rows are told apart by.
+    let has_timestamps = fields.iter().any(is_timestamp);
     let column = |field: &Arc<arrow_schema::Field>| SurveyedColumn {
         name: field.name().clone(),
-        kind: kind_of(field.data_type()),
+        kind: kind_of(field.data_type(), has_timestamps),
         type_name: field.data_type().to_string(),
     };
-    Ok(metadata.schema().fields().iter().map(column).collect())
+    Ok(fields.iter().map(column).collect())
 }
 
-fn kind_of(data_type: &DataType) -> ColumnKind {
+fn kind_of(data_type: &DataType, has_timestamps: bool) -> ColumnKind {
     match data_type {
         DataType::Timestamp(_, zone) => ColumnKind::Time { has_zone: zone.is_some() },
+        DataType::Date32 if !has_timestamps => ColumnKind::Time { has_zone: false },
         other if other.is_numeric() => ColumnKind::Number,
         _ => ColumnKind::Other,
     }

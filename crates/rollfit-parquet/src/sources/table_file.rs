@@ -9,8 +9,8 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::errors::ParquetError;
 use rollfit_files::damaged::contain_panics;
-use rollfit_files::numbers::{doubles, ticks};
-use rollfit_files::parquet_file::{FileBytes, ReadAt, check_pages};
+use rollfit_files::numbers::{doubles, instant_ticks};
+use rollfit_files::parquet_file::{FileBytes, ReadAt, check_packing, check_pages};
 use rollfit_job::few::few;
 use rollfit_job::nearest::did_you_mean;
 use rollfit_job::store::StoreError;
@@ -56,9 +56,11 @@ impl TableFile {
         self.contents.metadata_value(key)
     }
 
+    /// The unit of the times. Those of a column of dates are the seconds of their midnights.
     pub(crate) fn time_unit(&self, time: &str) -> Result<TimeUnit, StoreError> {
         match self.data_type(time)? {
             DataType::Timestamp(unit, _) => Ok(*unit),
+            DataType::Date32 => Ok(TimeUnit::Second),
             other => Err(self.not_a_timestamp(time, other)),
         }
     }
@@ -141,6 +143,8 @@ impl TableFile {
         let fields = builder.parquet_schema().root_schema().get_fields().iter().enumerate();
         let roots = fields.filter(|(_, field)| columns.contains(&field.name())).map(|(at, _)| at);
         let mask = ProjectionMask::roots(builder.parquet_schema(), roots);
+        check_packing(builder.metadata(), groups.iter().copied(), |at| mask.leaf_included(at))
+            .map_err(|why| StoreError::permanent(format!("{}: {why}", self.path.display())))?;
         check_pages(&bytes, builder.metadata(), groups.iter().copied(), |at| mask.leaf_included(at))
             .map_err(|fault| source_fault(&self.path, fault))?;
         let batches = builder
@@ -185,12 +189,15 @@ impl TableFile {
 
     pub(crate) fn check_numeric(&self, column: &str) -> Result<(), StoreError> {
         match self.data_type(column)? {
+            DataType::Int64 if self.contents.is_duration(column) => {
+                Err(self.not_a_number(column, &"a duration"))
+            }
             kind if kind.is_numeric() => Ok(()),
             other => Err(self.not_a_number(column, other)),
         }
     }
 
-    fn not_a_number(&self, column: &str, kind: &DataType) -> StoreError {
+    fn not_a_number(&self, column: &str, kind: &dyn std::fmt::Display) -> StoreError {
         let at = self.path.display();
         StoreError::permanent(format!(
             "{at}: column `{column}` is {kind}, not a number; name another column with `value` or `include`"
@@ -200,7 +207,7 @@ impl TableFile {
     pub(crate) fn not_a_timestamp(&self, column: &str, kind: &DataType) -> StoreError {
         let at = self.path.display();
         StoreError::permanent(format!(
-            "{at}: column `{column}` is {kind}, not a timestamp; name another column with `time`"
+            "{at}: column `{column}` is {kind}, not a timestamp or a date; name another column with `time`"
         ))
     }
 
@@ -210,9 +217,8 @@ impl TableFile {
         time: &str,
         instants_us: &mut Vec<i64>,
     ) -> Result<(), StoreError> {
-        let (DataType::Timestamp(unit, _), Some(ticks)) = (column.data_type(), ticks(column)) else {
-            return Err(self.not_a_timestamp(time, column.data_type()));
-        };
+        let (ticks, unit) =
+            instant_ticks(column).ok_or_else(|| self.not_a_timestamp(time, column.data_type()))?;
         if ticks.null_count() > 0 {
             return Err(self.no_instant(time));
         }

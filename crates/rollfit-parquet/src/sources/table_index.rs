@@ -8,7 +8,7 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -212,6 +212,7 @@ fn read_footer(path: &Path, file: &Arc<File>, status: &Metadata) -> Result<Arc<C
         checking: Mutex::default(),
         spans: Mutex::default(),
         agreed_keys: Mutex::default(),
+        durations: OnceLock::default(),
     }))
 }
 

@@ -13,6 +13,7 @@ mod proposal;
 mod proposal_trial;
 mod usable_table;
 
+use std::collections::HashSet;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -369,8 +370,11 @@ fn notes(proposal: &Proposal, trial: &ProposalTrial) -> Vec<String> {
     if !left_out.is_empty() {
         notes.push(format!("left out {}: {}", plural(left_out.len(), "table"), few(&left_out)));
     }
-    let naive: Vec<&String> =
+    // Several series may be of one table.
+    let mut naive: Vec<&String> =
         proposal.series.iter().filter(|series| !series.is_utc).map(|series| &series.table).collect();
+    let mut seen = HashSet::new();
+    naive.retain(|table| seen.insert(*table));
     if !naive.is_empty() {
         notes.push(format!("the times in {} have no time zone and are taken as UTC", few(naive)));
     }

@@ -1,7 +1,6 @@
 //! Names of Hive directories, `symbol=EURUSD`, as Spark, DuckDB, Polars and pyarrow write them.
 
-/// What writers put in place of NULL.
-const NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+use crate::names::NULL_KEY;
 
 /// A column and its value, as the name of a directory gives them.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,7 +17,7 @@ impl HiveDir {
         if column.is_empty() || name.starts_with(['.', '_']) {
             return None;
         }
-        let value = if value == NULL { None } else { Some(unescape(value)?) };
+        let value = if value == NULL_KEY { None } else { Some(unescape(value)?) };
         Some(Self { column: unescape(column)?, value })
     }
 }

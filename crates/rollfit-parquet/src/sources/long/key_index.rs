@@ -116,6 +116,14 @@ impl KeyCursor {
     }
 }
 
+/// Why rows of a long table cannot be counted.
+pub(super) enum KeyFault {
+    /// There are more keys, or months of keys, than are remembered.
+    TooMany(String),
+    /// An instant outside the years that there can be.
+    OutOfRange(i64),
+}
+
 /// Makes the index of files that are read from the first to the last.
 pub(super) struct KeyIndexBuilder {
     index: KeyIndex,
@@ -162,7 +170,7 @@ impl KeyIndexBuilder {
     }
 
     /// Adds rows of the group.
-    pub(super) fn add(&mut self, keys: &StringArray, instants_us: &[i64]) -> Result<(), String> {
+    pub(super) fn add(&mut self, keys: &StringArray, instants_us: &[i64]) -> Result<(), KeyFault> {
         let mut last = 0;
         for (row, &instant_us) in instants_us.iter().enumerate() {
             if keys.is_null(row) {
@@ -179,13 +187,13 @@ impl KeyIndexBuilder {
         Ok(())
     }
 
-    fn number(&mut self, key: &str) -> Result<usize, String> {
+    fn number(&mut self, key: &str) -> Result<usize, KeyFault> {
         if let Some(number) = self.index.numbers.get(key) {
             return Ok(*number as usize);
         }
         self.name_bytes += key.len();
         if self.names.len() == KEYS_MAX || self.name_bytes > NAME_BYTES_MAX {
-            return Err(format!("it has more than {} different keys", self.names.len()));
+            return Err(KeyFault::TooMany(format!("it has more than {} different keys", self.names.len())));
         }
         let (number, name) = (self.names.len(), Arc::<str>::from(key));
         self.names.push(name.clone());
@@ -195,7 +203,7 @@ impl KeyIndexBuilder {
         Ok(number)
     }
 
-    fn add_row(&mut self, number: usize, instant_us: i64) -> Result<(), String> {
+    fn add_row(&mut self, number: usize, instant_us: i64) -> Result<(), KeyFault> {
         let (key, open) = (&mut self.index.keys[number], &mut self.open[number]);
         let is_first_of_group = open.group != Some(self.group);
         if is_first_of_group {
@@ -233,15 +241,15 @@ impl KeyIndexBuilder {
             *rows += 1;
             return Ok(());
         }
-        let month = Month::of_instant_us(instant_us).map_err(|error| error.to_string())?;
+        let month = Month::of_instant_us(instant_us).map_err(|_| KeyFault::OutOfRange(instant_us))?;
         open.month_us = month.span_us();
         key.months.push((month, 1));
         self.months += 1;
         if self.months > MONTHS_MAX {
-            return Err(format!(
+            return Err(KeyFault::TooMany(format!(
                 "its {} keys have rows in more than {MONTHS_MAX} months together",
                 self.names.len()
-            ));
+            )));
         }
         Ok(())
     }

@@ -13,12 +13,13 @@ use arrow_array::{Array, StringArray};
 use rollfit_job::error_chain;
 use rollfit_job::few::few;
 use rollfit_job::lock::lock;
+use rollfit_job::month::display_instant;
 use rollfit_job::store::{Fault, StoreError};
 use rustix::fs::MemfdFlags;
 
 use crate::fault::file_error;
 use crate::sources::file_spans::FileSpans;
-use crate::sources::long::key_index::{KeyCursor, KeyIndex, KeyIndexBuilder};
+use crate::sources::long::key_index::{KeyCursor, KeyFault, KeyIndex, KeyIndexBuilder};
 use crate::sources::long::keyed_file::KeyedColumns;
 use crate::sources::table_file::TableFile;
 use crate::sources::table_index::TableIndex;
@@ -84,7 +85,7 @@ impl Split {
                 builder.begin_group(files.len(), groups.len());
                 groups.push((files.len() as u32, group as u32));
                 file.read_keyed(group, only_keys, |keys, instants_us, _| {
-                    builder.add(keys, instants_us).map_err(|why| too_many(path, &columns.key, &why))
+                    builder.add(keys, instants_us).map_err(|fault| not_counted(path, &columns, &fault))
                 })?;
             }
             if builder.null_rows > null_rows {
@@ -282,11 +283,21 @@ fn replaced(path: &Path) -> StoreError {
     StoreError::new(Fault::Transient, format!("{} was replaced while it was being read", path.display()))
 }
 
-fn too_many(path: &Path, key_column: &str, why: &str) -> StoreError {
-    StoreError::permanent(format!(
-        "{}: column `{key_column}` with `key_column`: {why}; name the column that tells keys apart",
-        path.display()
-    ))
+fn not_counted(path: &Path, columns: &SplitColumns, fault: &KeyFault) -> StoreError {
+    StoreError::permanent(match fault {
+        KeyFault::TooMany(why) => format!(
+            "{}: column `{}` with `key_column`: {why}; name the column that tells keys apart",
+            path.display(),
+            columns.key
+        ),
+        KeyFault::OutOfRange(instant_us) => format!(
+            "{}: column `{}` has the instant {}, which is outside the years 0001 to 9998; correct the time of that row or remove it, \
+             or name another column with `time`",
+            path.display(),
+            columns.time,
+            display_instant(*instant_us)
+        ),
+    })
 }
 
 fn warn_of_nulls(columns: &SplitColumns, rows: u64, files: &[String]) {
