@@ -59,6 +59,19 @@ fn what_this_version_does_not_know_of_a_receipt_makes_it_no_other() {
     sandbox.run(&["verify"]).exits(0).says(&["2 verified"]);
 }
 
+/// Checks that one line says what to do about the partition of an earlier definition.
+#[track_caller]
+fn is_said(text: &str) {
+    let mut lines = text.lines().filter(|line| line.starts_with("1 partition of definition 2, now 3: "));
+    let line = lines.next().unwrap();
+    assert!(
+        line.contains("`rollfit adopt` verifies") && line.contains("--replace definition-changed"),
+        "{line}"
+    );
+    assert!(line.contains(" MB") || line.contains(" kB"), "{line}");
+    assert_eq!(lines.next(), None);
+}
+
 #[test]
 fn a_new_definition_says_what_it_means_in_one_line() {
     let sandbox = changed(|receipt| receipt["definition"]["version"] = 2.into());
@@ -74,16 +87,6 @@ fn a_new_definition_says_what_it_means_in_one_line() {
         "{new}: a tiny run tells no rate"
     );
     assert_eq!(plan["write_bytes"], 0, "a run writes it only with --replace");
-    let is_said = |text: &str| {
-        let mut lines = text.lines().filter(|line| line.starts_with("1 partition of definition 2, now 3: "));
-        let line = lines.next().unwrap();
-        assert!(
-            line.contains("`rollfit adopt` verifies") && line.contains("--replace definition-changed"),
-            "{line}"
-        );
-        assert!(line.contains(" MB") || line.contains(" kB"), "{line}");
-        assert_eq!(lines.next(), None);
-    };
     is_said(&sandbox.run(&["plan"]).exits(0).stdout);
     is_said(&sandbox.run(&["run"]).exits(4).stdout);
     let run = sandbox.run(&["run", "--json"]).exits(4).json();
