@@ -8,7 +8,7 @@ use crate::sandbox::{Answer, Sandbox, become_unprivileged};
 
 /// Every key of the configuration as a variable with a value, and the words of `plan` or `run` that show its effect.
 /// `refused` values show it by the message that names the value, and so the place where it arrived.
-const KEYS: [(&str, &str, &str); 56] = [
+const KEYS: [(&str, &str, &str); 57] = [
     ("STORE__URL", "parquet:elsewhere", "cannot open the store elsewhere"),
     ("STORE__NAME", "../up", "[store] name: `../up` is not a name"),
     ("STORE__COMPRESSION", "gzip", "[store] compression = \"gzip\""),
@@ -24,7 +24,7 @@ const KEYS: [(&str, &str, &str); 56] = [
     ("PARTITIONS__KEYS", "[\"usdjpy\"]", "usdjpy 2017-01"),
     ("PARTITIONS__KEYS", "all", "eurusd 2017-01"),
     ("PARTITIONS__FROM", "2016-12", "eurusd 2016-12"),
-    ("PARTITIONS__TO", "2017-03", "eurusd 2017-03"),
+    ("PARTITIONS__TO", "2017-03", ".. 2017-03"),
     ("SERIES__IDX__TABLE", "bars_{key}", "fx/sources/bars_eurusd"),
     ("SERIES__IDX__TIME", "stamp", "column `stamp` does not exist"),
     ("SERIES__IDX__VALUE", "open", "column `open` does not exist"),
@@ -57,6 +57,7 @@ const KEYS: [(&str, &str, &str); 56] = [
     ("RUN__REQUIRE_ROWS", "maybe", "expected a boolean"),
     ("RUN__PAIR_WAIT_S", "-2", "[run] pair_wait_s = -2"),
     ("RUN__SETTLE_S", "-3", "[run] settle_s = -3"),
+    ("FEATURES__INCLUDE", "[\"x.close\"]", "[features] include: \"x.close\""),
     ("PARTITIONS__BY", "week", "[partitions] by = \"week\""),
     ("RUN__RECHECK_EVERY_S", "0", "[run] recheck_every_s = 0"),
     ("CHECK__MAX_LAG_S", "0", "[check] max_lag_s = 0"),

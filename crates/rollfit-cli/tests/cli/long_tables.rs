@@ -353,7 +353,7 @@ fn keys_may_be_whole_numbers_and_not_other_numbers() {
 #[test]
 fn an_instant_that_no_period_holds_is_told_with_its_column() {
     for (instant_us, said) in [
-        (253_402_214_400_000_000, "9999-12-31T00:00:00Z"),
+        (253_402_214_400_000_000, "253402214400000000 us since 1970"),
         (-62_135_596_800_000_001, "0000-12-31T23:59:59.999999Z"),
     ] {
         let mut rows = by_time();

@@ -153,7 +153,9 @@ fn only_a_job_that_is_there_can_take_the_place() {
 fn nothing_is_exchanged_while_somebody_writes() {
     let sandbox = both();
     for dir in ["fx/features", NEXT] {
-        let writer = open(sandbox.path(dir), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()).unwrap();
+        let writer =
+            open(sandbox.path(dir), OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+                .unwrap();
         flock(&writer, FlockOperation::LockShared).unwrap();
         let who = format!("{dir} is in use by process {}; wait until it has ended", std::process::id());
         sandbox.is_refused(1, &["next"], &[&who]);
