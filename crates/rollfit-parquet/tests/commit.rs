@@ -384,7 +384,7 @@ fn a_commit_beside_a_file_of_somebody_else_is_refused() {
     let error = slot.commit(&receipt(&config(), &store)).unwrap_err();
     assert_says(&error.to_string(), &["more.parquet", "move it elsewhere"]);
     assert_eq!(data_files(dir.path()), [format!("{PART_DIR}/more.parquet")]);
-    assert!(matches!(store.found(&partition("aaa", "2017-01")).unwrap(), Found::Foreign(_)));
+    assert!(matches!(store.found(&partition("aaa", "2017-01")).unwrap(), Found::Blocked(_)));
 }
 
 #[test]
