@@ -129,7 +129,9 @@ def test_from_the_wheel_to_the_first_features_in_duckdb(newcomer, wheel, capsys)
     # New York's last hours of a quarter are those of a further month in UTC.
     assert done == MONTHS + 1 and f"{done} verified, 0 mismatches" in printed, printed
     assert len(rows) > 1000 and {row[0] for row in rows} == {"eurusd"} and all(row[3] > 0.9 for row in rows)
-    frame = eval(code("Read the features", "python"), {"pl": pl}).collect()
+    names, (*before, last) = {}, code("Read the features", "python").strip().splitlines()
+    exec("\n".join(before), names)
+    frame = eval(last, names).collect()
     assert frame.filter(pl.col("r2_idx_w60") > 0.9).height == len(rows), "Polars reads what DuckDB reads"
     assert f"{done} already done" in newcomer.type("rollfit run")
 
