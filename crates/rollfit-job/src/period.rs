@@ -74,7 +74,7 @@ impl PeriodUnit {
     }
 
     /// The period that is written with these values of [`PeriodUnit::placeholders`].
-    pub(crate) fn from_placeholders(self, values: &[String]) -> Option<Period> {
+    pub(crate) fn with_placeholders(self, values: &[String]) -> Option<Period> {
         let text = match (self, values) {
             (Self::Month, [yyyy, mm]) => format!("{yyyy}-{mm}"),
             (Self::Quarter, [yyyy, q]) => format!("{yyyy}-Q{q}"),
@@ -306,9 +306,9 @@ mod tests {
         for text in ["2017-02", "2017-Q3", "2017", "all"] {
             let period = period(text);
             let values: Vec<String> = period.placeholders().into_iter().map(|(_, value)| value).collect();
-            assert_eq!(period.unit().from_placeholders(&values), Some(period));
+            assert_eq!(period.unit().with_placeholders(&values), Some(period));
         }
-        assert_eq!(PeriodUnit::Year.from_placeholders(&["7_01".to_owned()]), None);
-        assert_eq!(PeriodUnit::Quarter.from_placeholders(&["2017".to_owned(), "5".to_owned()]), None);
+        assert_eq!(PeriodUnit::Year.with_placeholders(&["7_01".to_owned()]), None);
+        assert_eq!(PeriodUnit::Quarter.with_placeholders(&["2017".to_owned(), "5".to_owned()]), None);
     }
 }

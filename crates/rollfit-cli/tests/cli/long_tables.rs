@@ -16,6 +16,12 @@ use crate::bars::{bars, write_parquet};
 use crate::sandbox::{Answer, Sandbox};
 use crate::tree::Tree;
 
+/// A file's name, its rows, how many make a row group, and whether it has the column of keys.
+type LongFile<'a> = (&'a str, &'a [LongRow], usize, bool);
+
+/// What makes a row wrong.
+type Spoil<'a> = &'a dyn Fn(&mut Vec<LongRow>, usize);
+
 const KEYS: [&str; 3] = ["BTC-USD", "eurusd", "usdjpy"];
 const MONTHS: [&str; 2] = ["2017-01", "2017-02"];
 
@@ -104,7 +110,7 @@ boundary = "carry"
 const LONG: &str = "table = \"bars\"\nkey_column = \"symbol\"";
 
 /// A store with a long table of these files.
-fn long(files: &[(&str, &[LongRow], usize, bool)]) -> Sandbox {
+fn long(files: &[LongFile<'_>]) -> Sandbox {
     let sandbox = Sandbox::new();
     for (name, rows, group_rows, has_key) in files {
         write_long(&sandbox.path(format!("fx/sources/bars/{name}")), rows, *group_rows, *has_key);
@@ -168,7 +174,7 @@ fn hive_directories_are_read_beside_files_of_many_keys() {
     let of = |key: &str| MONTHS.iter().flat_map(|month| rows_of(key, month)).collect::<Vec<_>>();
     let [btc, eur, jpy] = KEYS.map(of);
     let split = rows_of(KEYS[1], MONTHS[0]).len();
-    let files: [&[(&str, &[LongRow], usize, bool)]; 4] = [
+    let files: [&[LongFile<'_>]; 4] = [
         &[
             ("symbol=BTC%2DUSD/a.parquet", &btc, 100, false),
             ("symbol=eurusd/a.parquet", &eur, 100, true),
@@ -308,8 +314,7 @@ fn what_is_no_key_is_passed_over_and_keys_that_differ_in_case_are_refused() {
 fn a_key_whose_instants_do_not_rise_fails_alone() {
     let swapped = |rows: &mut Vec<LongRow>, at: usize| rows.swap(at, at + 3);
     let twice = |rows: &mut Vec<LongRow>, at: usize| rows[at + 3].instant_us = rows[at].instant_us;
-    let spoils: [(&dyn Fn(&mut Vec<LongRow>, usize), &str); 2] =
-        [(&swapped, "comes after"), (&twice, "occurs twice")];
+    let spoils: [(Spoil<'_>, &str); 2] = [(&swapped, "comes after"), (&twice, "occurs twice")];
     for (spoil, said) in spoils {
         let mut rows = by_time();
         let at = rows.iter().skip(100).position(|row| row.key.as_deref() == Some("eurusd")).unwrap() + 100;

@@ -71,7 +71,7 @@ impl Series {
     /// The partition whose features table is called `name`, if the name matches the pattern.
     pub fn partition_of(&self, name: &str) -> Option<Partition> {
         let mut values = self.values_of(name, &[("key", None)])?;
-        let period = self.by.from_placeholders(&values.split_off(1))?;
+        let period = self.by.with_placeholders(&values.split_off(1))?;
         let key = values.pop()?;
         check_key(&key).ok()?;
         Some(Partition::new(key, period))
@@ -83,7 +83,7 @@ impl Series {
             return self.partition_of(name);
         }
         let values = self.values_of(name, &[])?;
-        Some(Partition::new(key.to_owned(), self.by.from_placeholders(&values)?))
+        Some(Partition::new(key.to_owned(), self.by.with_placeholders(&values)?))
     }
 
     /// The values of some placeholders and of those of a period in the name of a features table.

@@ -22,6 +22,9 @@ use super::instant::{datetime, instant_us};
 use super::selection::unknown;
 use crate::interruptible::interruptible;
 
+/// A column's name and its value.
+type NamedValue<'a> = (&'a str, f64);
+
 /// The features of a key's next rows: push a row's values, get its features.
 ///
 /// Made by `Dataset.live`. It has seen the last rows of the source that the job's windows reach, joined as a run joins them, so that
@@ -107,7 +110,7 @@ impl LiveStream {
         &self,
         row: &Bound<'_, PyTuple>,
         named: Option<&Bound<'_, PyDict>>,
-    ) -> PyResult<(Vec<f64>, Vec<(&str, f64)>)> {
+    ) -> PyResult<(Vec<f64>, Vec<NamedValue<'_>>)> {
         let usage = || match self.series.as_slice() {
             [one] => PyTypeError::new_err(format!("push one value, or {one}=value")),
             several => PyTypeError::new_err(format!(

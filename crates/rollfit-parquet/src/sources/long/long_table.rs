@@ -20,6 +20,12 @@ use crate::sources::long::split::{FAULT_KEPT, Split, SplitColumns, again};
 use crate::sources::long::split_rows::SplitKey;
 use crate::sources::table_index::TableIndex;
 
+/// The files that have rows of a key alone, and the key's rows among those of many.
+type RowsOfKey = (Vec<FileSpans>, Option<SplitKey>);
+
+/// The paths of the files of many keys, and of those of one.
+type PathsOfKey = (Vec<PathBuf>, Vec<PathBuf>);
+
 /// The long tables of a store that were read.
 #[derive(Default)]
 pub(crate) struct LongTables {
@@ -146,10 +152,7 @@ impl LongTable {
     ///
     /// # Errors
     /// When it cannot be read, or has no row of the key.
-    pub(crate) fn rows_of(
-        &self,
-        key: &str,
-    ) -> Result<Option<(Vec<FileSpans>, Option<SplitKey>)>, StoreError> {
+    pub(crate) fn rows_of(&self, key: &str) -> Result<Option<RowsOfKey>, StoreError> {
         let Some(tree) = self.tree()? else { return Ok(None) };
         let files = tree.files_of(key, &self.columns.key)?;
         let files =
@@ -174,7 +177,7 @@ impl LongTable {
     }
 
     /// The paths of the files of many keys, and of those of one; none where there is no such table.
-    pub(crate) fn paths_of(&self, key: &str) -> Result<Option<(Vec<PathBuf>, Vec<PathBuf>)>, StoreError> {
+    pub(crate) fn paths_of(&self, key: &str) -> Result<Option<PathsOfKey>, StoreError> {
         let Some(tree) = self.tree()? else { return Ok(None) };
         Ok(Some((tree.mixed.clone(), tree.files_of(key, &self.columns.key)?)))
     }
