@@ -31,7 +31,7 @@ const LINE_CHARS_MAX: usize = 4 * foreign::MESSAGE_CHARS_MAX;
 static RUN: OnceLock<String> = OnceLock::new();
 /// Whether partitions with nothing to do are told.
 static IS_VERBOSE: AtomicBool = AtomicBool::new(false);
-/// Whether nothing is told that all went well with.
+/// Whether what went well is left out.
 static IS_QUIET: AtomicBool = AtomicBool::new(false);
 /// Whether lines of text begin with time and level: whoever reads them later did not see them come.
 static IS_STAMPED: AtomicBool = AtomicBool::new(false);

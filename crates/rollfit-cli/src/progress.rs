@@ -25,9 +25,9 @@ use crate::{join_loss, logging, pending_rows};
 pub(crate) struct Progress {
     screen: Option<Screen>,
     allow_skipped: AllowSkipped,
-    /// Whether the summary tells what was not done, in one line for all of one cause: of failures the first is told at once.
+    /// Whether the summary groups what was not done by cause. Only the first failure of a cause is then logged at once.
     leaves_ends_to_summary: bool,
-    /// What was skipped, where those of one cause are left to the summary and only the others are told; none where each is told at once.
+    /// Skipped partitions, kept until the run ends: only those with a cause of their own are logged then. None where each is logged at once.
     skipped: Option<Mutex<Vec<SkippedPartition>>>,
     header: Header,
     /// Those of the run so far: with a shard there are more when it begins to help.
@@ -35,7 +35,7 @@ pub(crate) struct Progress {
     ended: AtomicU64,
 }
 
-/// A partition that was skipped, which is told when the run ends.
+/// A skipped partition that is kept until the run ends.
 struct SkippedPartition {
     partition: Partition,
     worker: usize,

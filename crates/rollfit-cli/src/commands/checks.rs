@@ -72,7 +72,7 @@ pub(super) struct VerdictCauses<'a> {
 }
 
 impl VerdictCauses<'_> {
-    /// What partitions have in common that are told together.
+    /// What partitions that share a line have in common.
     fn common(&self) -> String {
         let subject = |cause: &String| cause.split(" at ").next().unwrap_or_default().to_owned();
         match (&self.reason, self.causes) {

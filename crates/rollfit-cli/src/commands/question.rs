@@ -1,4 +1,4 @@
-//! A question to whoever is at the terminal.
+//! A question to the user at the terminal.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 

@@ -14,7 +14,7 @@ use super::file_trial::FileTrial;
 use super::proposal::{Proposal, ProposedSeries};
 use crate::exit::{Exit, Failure};
 
-/// What stands in a command in the place of what files don't say.
+/// The placeholder, in a printed command, for what the files don't say.
 const ZONE: &str = "ZONE";
 const KEY: &str = "<KEY>";
 
