@@ -142,35 +142,46 @@ fn best(world: &World) -> (usize, f64) {
 }
 
 /// Holds auto against the best fixed number, prints it, and returns the worlds in which it took longer than `bound_s` says of
-/// the best number, the best time and the run.
+/// the best number, the best time and the run. The seeds run at once.
 fn too_slow(
-    partitions: impl Fn(usize) -> usize,
-    bound_s: impl Fn(&World, (usize, f64), &Simulated) -> f64,
+    partitions: impl Fn(usize) -> usize + Sync,
+    bound_s: impl Fn(&World, (usize, f64), &Simulated) -> f64 + Sync,
 ) -> Vec<String> {
-    let mut slow = Vec::new();
     eprintln!(
         "{:<30} {:>4} {:>5} {:>9} {:>9} {:>7} {:>9}",
         "", "seed", "best", "best s", "auto s", "", "decisions"
     );
+    let (partitions, bound_s) = (&partitions, &bound_s);
+    std::thread::scope(|scope| {
+        let seeds = SEEDS.map(|seed| scope.spawn(move || too_slow_with(seed, partitions, bound_s)));
+        seeds.into_iter().flat_map(|slow| slow.join().unwrap()).collect()
+    })
+}
+
+/// As [`too_slow`], with one seed.
+fn too_slow_with(
+    seed: u64,
+    partitions: &impl Fn(usize) -> usize,
+    bound_s: &impl Fn(&World, (usize, f64), &Simulated) -> f64,
+) -> Vec<String> {
+    let mut slow = Vec::new();
     for Scenario { name, mut world } in scenarios() {
         world.job.partitions = partitions(world.job.partitions);
-        for seed in SEEDS {
-            world.seed = seed;
-            let best = best(&world);
-            let auto = simulate(&world, Workers::Auto);
-            let line = format!(
-                "{name:<30} {seed:>4} {:>5} {:>9.1} {:>9.1} {:>+6.1}% {:>9}",
-                best.0,
-                best.1,
-                auto.took_s,
-                100.0 * (auto.took_s / best.1 - 1.0),
-                auto.record.decisions.len(),
-            );
-            eprintln!("{line}");
-            assert_eq!(auto.memory_missing_bytes, 0, "{name}: {:?}", auto.record.decisions);
-            if auto.took_s > bound_s(&world, best, &auto) {
-                slow.push(line);
-            }
+        world.seed = seed;
+        let best = best(&world);
+        let auto = simulate(&world, Workers::Auto);
+        let line = format!(
+            "{name:<30} {seed:>4} {:>5} {:>9.1} {:>9.1} {:>+6.1}% {:>9}",
+            best.0,
+            best.1,
+            auto.took_s,
+            100.0 * (auto.took_s / best.1 - 1.0),
+            auto.record.decisions.len(),
+        );
+        eprintln!("{line}");
+        assert_eq!(auto.memory_missing_bytes, 0, "{name}: {:?}", auto.record.decisions);
+        if auto.took_s > bound_s(&world, best, &auto) {
+            slow.push(line);
         }
     }
     slow
