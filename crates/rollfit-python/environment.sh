@@ -15,7 +15,8 @@ if ! "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 
 fi
 rm -rf "$path"
 "$python" -m venv "$path"
-if ! "$path/bin/pip" install --quiet --disable-pip-version-check --no-deps --requirement "$list"; then
+# Python compiles what is imported, which is a small part.
+if ! "$path/bin/pip" install --quiet --disable-pip-version-check --no-compile --no-deps --requirement "$list"; then
     echo "the packages of $list cannot be installed here"
     exit 77
 fi

@@ -49,7 +49,7 @@ export PATH=$newest:$PATH
 step "Ray, Dask and numba, for the tests that need them"
 engines=$here/tests/requirements/engines.txt
 if ! cmp -s $engines "$made/newest/engines.txt"; then
-    if pip "$newest" install --no-deps --requirement $engines; then
+    if pip "$newest" install --no-compile --no-deps --requirement $engines; then
         cp $engines "$made/newest/engines.txt"
     else
         echo "skipped: tests on Ray and Dask, and with numba, which cannot be installed here"
@@ -89,7 +89,7 @@ env -i "$made/alone/bin/python" -c 'import rollfit; print("rollfit", rollfit.__v
 
 step "the wheel with the newest Polars: all tests, and the stubs"
 pip "$newest" install --force-reinstall --no-deps --no-index "$ROLLFIT_WHEEL"
-pytest "$newest" $here/tests
+pytest "$newest" $here/tests --durations 25
 "$newest/python" -m mypy.stubtest rollfit --mypy-config-file $here/pyproject.toml --allowlist $here/tests/stubtest-allowlist.txt
 
 step "the sdist, built by pip, with the oldest Polars"
