@@ -1,9 +1,5 @@
 //! How often a commit waits for the disk: what has to be durable is synced, and no directory more often than needed.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -12,8 +8,8 @@ use rollfit_job::store::{Claim, Sink, Write};
 use rollfit_parquet::ParquetStore;
 use tempfile::TempDir;
 
-use support::market::{KEYS, all_bars, config, failures, import, partition, run_all};
-use support::script::{Fate, Operation, Script, Unsynced};
+use crate::support::market::{KEYS, all_bars, config, failures, import, partition, run_all};
+use crate::support::script::{Fate, Operation, Script, Unsynced};
 
 const ROWS: usize = 40;
 

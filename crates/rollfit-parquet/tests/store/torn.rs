@@ -1,10 +1,6 @@
 //! A machine that crashes: whatever part of what was not made durable is there afterwards, a store has all of the old or all of
 //! the new, needs no repair, and the same command finishes.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -13,12 +9,12 @@ use rollfit_job::store::{Claim, Found, Sink, Write};
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
-use support::crash::{Files, Journal, restore};
-use support::market::{
+use crate::support::crash::{Files, Journal, restore};
+use crate::support::market::{
     MONTHS, all_bars, all_rows_with, bars, config, config_with, failures, import, partition, run_all,
 };
-use support::script::{Fate, Script, Unsynced};
-use support::{copy_tree, tree};
+use crate::support::script::{Fate, Operation, Script, Unsynced};
+use crate::support::{copy_tree, tree};
 
 const ROWS: usize = 20;
 const PART: &str = "features/key=aaa/month=2017-01/part.parquet";
@@ -83,7 +79,8 @@ fn a_crash_while_a_killed_import_is_finished_leaves_the_new_rows() {
     let script = Script::new(undisturbed.path(), Fate::Undisturbed);
     assert!(import_changes(undisturbed.path(), &script));
     let (new, wanted) = (rows(undisturbed.path()), tree(undisturbed.path()));
-    let is_list = |operation: &support::script::Operation| matches!(operation, support::script::Operation::Rename(_, to) if to == "sources/.import");
+    let is_list =
+        |operation: &Operation| matches!(operation, Operation::Rename(_, to) if to == "sources/.import");
     let listed = script.all_operations().iter().position(is_list).unwrap();
     let mut crashes: BTreeSet<Files> = BTreeSet::new();
     for killed in [listed + 1, listed + 3, listed + 6, listed + 11] {

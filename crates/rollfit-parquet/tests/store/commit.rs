@@ -1,10 +1,6 @@
 //! The commit protocol of the Parquet store: its order, and that a fault or a kill at any single operation leaves all
 //! of the old or all of the new, nothing that a reader takes for data, and a store that the same command finishes.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,12 +16,12 @@ use rollfit_job::store::{Claim, FeatureReader, FeatureTile, Found, Sink, Slot, W
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetImport, ParquetStore};
 use tempfile::TempDir;
 
-use support::market::{
+use crate::support::market::{
     KEYS, MONTHS, all_bars, all_rows, bars, config, config_with, failures, import, key_bars, partition,
     run_all, run_undisturbed,
 };
-use support::script::{EACCES, EINVAL, EIO, ENOSPC, Fate, Operation, Script, Unsynced};
-use support::{assert_says, copy_tree, tree};
+use crate::support::script::{EACCES, EINVAL, EIO, ENOSPC, Fate, Operation, Script, Unsynced};
+use crate::support::{assert_says, copy_tree, tree};
 
 const ROWS: usize = 40;
 const PART: &str = "features/key=aaa/month=2017-01/part.parquet";

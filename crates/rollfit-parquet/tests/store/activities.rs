@@ -1,10 +1,6 @@
 //! Where the time of a partition goes in the Parquet store: every stage of its commit is told apart, and nothing is left out
 //! or counted twice.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -19,7 +15,7 @@ use rollfit_job::stop_signal::StopSignal;
 use rollfit_job::watch::Unseen;
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore, RawFile};
 
-use support::market::{all_bars, config, import};
+use crate::support::market::{all_bars, config, import};
 
 /// Keeps how each partition spent its time.
 #[derive(Default)]

@@ -1,8 +1,6 @@
 //! Long tables are read as often as they have to be: files of many keys twice in a run, to count and to copy, however many keys
 //! they have; of those sorted by key, and of directories, only what belongs to the keys that are asked for.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
 use std::collections::BTreeMap;
 use std::fs::{self, File, Metadata};
 use std::io;

@@ -1,10 +1,6 @@
 //! Two runners that both have a partition, as on a file system whose locks do not work between machines: one of them commits a whole file,
 //! and the other fails with an error that says why and may be tried again.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +10,8 @@ use rollfit_job::store::{Claim, Fault, FeatureTile, Found, Sink, Slot, StoreErro
 use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
-use support::assert_says;
-use support::market::{MONTHS, bars, config, import, partition, run_undisturbed};
+use crate::support::assert_says;
+use crate::support::market::{MONTHS, bars, config, import, partition, run_undisturbed};
 
 const PART_DIR: &str = "features/key=aaa/month=2017-01";
 const ROWS: usize = 500;

@@ -1,10 +1,6 @@
 //! Source tables as users drop them in: whatever Parquet writer, types and files they come from, the rows are right or
 //! an error says what is wrong; damaged bytes never end in a panic; a snapshot keeps what it began with.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,10 +21,10 @@ use rollfit_job::store::{SeriesRows, Sink, Snapshot, Source, StoreError};
 use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
-use support::market::{
+use crate::support::market::{
     MINUTE_US, MONTHS, all_bars, all_rows, bars, config, import, partition, run_undisturbed,
 };
-use support::{assert_says, copy_tree};
+use crate::support::{assert_says, copy_tree};
 
 // ---------------------------------------------------------------------------------------------- helpers
 

@@ -1,10 +1,6 @@
 //! Readers of the sources beside imports: they take no lock, see the rows of one import, and wait for nobody whose files they
 //! do not read.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,11 +16,11 @@ use rollfit_job::store::{Fault, SeriesRows, Source, StoreError};
 use rollfit_parquet::{FileSystem, OsFileSystem, ParquetStore, RawFile};
 use tempfile::TempDir;
 
-use support::market::{
+use crate::support::market::{
     KEYS, MONTHS, all_rows, bars, config, config_with, import, key_bars, partition, run_all, run_undisturbed,
 };
-use support::script::{Fate, Operation, Script, Unsynced};
-use support::{assert_says, copy_tree, tree};
+use crate::support::script::{Fate, Operation, Script, Unsynced};
+use crate::support::{assert_says, copy_tree, tree};
 
 /// So many that no file is small enough to be kept in memory.
 const ROWS: usize = 800;

@@ -1,9 +1,5 @@
 //! What a follower asks of a directory of source tables: whether files have changed, without reading them, and their last rows.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs::{self, FileTimes};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,9 +9,9 @@ use rollfit_job::store::{LatestQuery, SeriesHead, SeriesOfKey, SeriesRows, Sourc
 use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
-use support::assert_says;
-use support::market::{KEYS, MINUTE_US, MONTHS, bars, config, config_with, import, partition};
-use support::script::{Fate, Operation, Script};
+use crate::support::assert_says;
+use crate::support::market::{KEYS, MINUTE_US, MONTHS, bars, config, config_with, import, partition};
+use crate::support::script::{Fate, Operation, Script};
 
 const ROWS: usize = 40;
 
@@ -131,7 +127,7 @@ fn an_import_that_was_cut_short_after_its_commit_is_seen_and_finished_by_the_loo
     let store = open(dir.path());
     let more = || [bars(KEYS[0], &MONTHS, ROWS + 3, 1), bars(KEYS[1], &MONTHS, ROWS, 1)];
     let undisturbed = TempDir::new().unwrap();
-    support::copy_tree(dir.path(), undisturbed.path());
+    crate::support::copy_tree(dir.path(), undisturbed.path());
     let script = Script::new(undisturbed.path(), Fate::Undisturbed);
     import(undisturbed.path(), &more(), &script).unwrap();
     let is_generation =

@@ -1,10 +1,6 @@
 //! Damage to what rollfit wrote: every flipped bit, cut and mixed-up block of a file is an error or does no harm, and never
 //! gives another value. What others wrote is held against its own footer.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,8 +16,8 @@ use rollfit_job::stored_features::StoredFeatures;
 use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
-use support::assert_says;
-use support::market::{MINUTE_US, MONTHS, bars, config, import, partition, run_undisturbed};
+use crate::support::assert_says;
+use crate::support::market::{MINUTE_US, MONTHS, bars, config, import, partition, run_undisturbed};
 
 const MONTH: &str = MONTHS[0];
 const CLOSES: &str = "sources/m1_aaa/2017-01.parquet";
@@ -216,10 +212,10 @@ fn an_import_beside_moved_away_files_keeps_the_rule_of_the_base() {
     };
     let start_us = partition("aaa", MONTH).period.span_us().start;
     import(Some(start_us + 5 * MINUTE_US)).unwrap();
-    let before = support::tree(dir.path());
+    let before = crate::support::tree(dir.path());
     fs::remove_file(dir.path().join(CLOSES)).unwrap();
     import(None).unwrap();
-    assert!(support::tree(dir.path()) == before, "the rate index has another base");
+    assert!(crate::support::tree(dir.path()) == before, "the rate index has another base");
 }
 
 // ------------------------------------------------------------------------------- what others wrote

@@ -1,9 +1,5 @@
 //! Names of tables and keys: none leaves the store, and none that the file system cannot hold is found out late.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +12,8 @@ use rollfit_job::store::{Purpose, Store, StoreError, StoreKind};
 use rollfit_parquet::Parquet;
 use tempfile::TempDir;
 
-use support::assert_says;
-use support::market::{config_with, key_bars};
+use crate::support::assert_says;
+use crate::support::market::{config_with, key_bars};
 
 fn open(dir: &Path, values: &[(&str, &str)]) -> Result<Arc<dyn Store>, StoreError> {
     let url = format!("parquet:{}", dir.display());

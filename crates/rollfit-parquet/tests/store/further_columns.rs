@@ -1,10 +1,6 @@
 //! What an import writes into source tables: instants in UTC, further columns beside the closes, and nothing of what was
 //! stored lost, whichever version wrote it.
 
-#![allow(clippy::unwrap_used)] // A failed helper fails its test.
-
-mod support;
-
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,8 +19,8 @@ use rollfit_parquet::{OsFileSystem, ParquetImport};
 use rollfit_testkit::bars::TestBars;
 use tempfile::TempDir;
 
-use support::market::{MONTHS, all_rows, config_with, failures, partition, run_all, run_undisturbed};
-use support::{assert_says, tree};
+use crate::support::market::{MONTHS, all_rows, config_with, failures, partition, run_all, run_undisturbed};
+use crate::support::{assert_says, tree};
 
 const NONE: f64 = f64::NAN;
 const KEEP: BarsOptions = BarsOptions { base_from_us: None, rebase: false, replace: false };
