@@ -69,7 +69,9 @@ fn before_the_login_is_complete_only_short_requests_and_refusals_come() {
     ] {
         assert_broken(connect_to_plain(reply), words);
     }
-    // A refusal of exactly the length allowed is shown.
+    // A request of exactly the length allowed is looked into, and a refusal is shown.
+    let unknown = connect_to_plain(request(99, &[0; 1_992])).unwrap_err();
+    assert!(unknown.to_string().contains("number 99"), "{unknown}");
     let refusal = error_of_bytes(30_000);
     let told = connect_to_plain(refusal).unwrap_err();
     assert!(matches!(told, ConnectError::Connection { .. }) && told.sqlstate().is_some(), "{told:?}");
