@@ -163,9 +163,10 @@ fn assert_all_end(port: u16, query: &str, commands: &[&[&str]], time: Duration, 
 
 #[test]
 fn no_command_waits_for_a_server_that_does_not_answer() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &["plan"],
         &["run"],
+        &["run", "--follow"],
         &["verify"],
         &["compare"],
         &["adopt"],
