@@ -1,7 +1,8 @@
 """A text import beside Polars: import.py ROLLFIT DIRECTORY.
 
 Makes a file as HistData's and, by turns, has Polars read time and close of it on two threads and `rollfit import` read it, check it and
-write it to a Parquet store. Prints medians, and that of the ratios of neighbours, which other programs on the machine disturb least."""
+write it to a Parquet store. Prints medians, and that of the ratios of neighbours, which other programs on the machine disturb least; the
+same with a process for each scan, which loads Polars first, as `rollfit import` is a process that starts."""
 
 import datetime
 import os
@@ -48,6 +49,10 @@ def scan(path):
     assert bars.height == ROWS
 
 
+def scan_in_a_process(path):
+    subprocess.run([sys.executable, "-B", __file__, "--scan", path], check=True)
+
+
 def store(rollfit, path, into):
     shutil.rmtree(into, ignore_errors=True)
     command = [rollfit, "import", "--quiet", "--format", "histdata", "--into", f"parquet:{into}", path]
@@ -67,16 +72,22 @@ def main(rollfit, directory):
     make(path)
     scan(path)
     pairs = [(seconds(lambda: scan(path)), store(rollfit, path, into)) for _ in range(ROUNDS)]
-    shutil.rmtree(into)
     scans, imports = zip(*pairs)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processes = [(seconds(lambda: scan_in_a_process(path)), store(rollfit, path, into)) for _ in range(ROUNDS)]
+    shutil.rmtree(into)
     size = os.path.getsize(path) / 1e6
     print(f"file:                    {size:.0f} MB, {ROWS / 1e6:.1f} M rows")
     print(f"Polars, two threads:     {statistics.median(scans):.2f} s")
     print(f"rollfit import:          {statistics.median(imports):.2f} s, {size / statistics.median(imports):.0f} MB/s")
     print(f"of which processor time: {(used.ru_utime + used.ru_stime) / ROUNDS:.2f} s")
     print(f"ratio of neighbours:     {statistics.median(second / first for first, second in pairs):.1f}")
+    print(f"Polars, as a process:    {statistics.median(first for first, _ in processes):.2f} s")
+    print(f"ratio to that:           {statistics.median(second / first for first, second in processes):.1f}")
     print(f"peak memory of import:   {peak_mb(rollfit, path, into):.0f} MB, of which {ROWS * 16 / 1e6:.0f} MB are the bars")
 
 
-main(*sys.argv[1:])
+if sys.argv[1] == "--scan":
+    scan(sys.argv[2])
+else:
+    main(*sys.argv[1:])

@@ -69,7 +69,9 @@ fn before_the_login_is_complete_only_short_requests_and_refusals_come() {
     ] {
         assert_broken(connect_to_plain(reply), words);
     }
-    // A refusal of exactly the length allowed is shown.
+    // A request of exactly the length allowed is looked into, and a refusal is shown.
+    let unknown = connect_to_plain(request(99, &[0; 1_992])).unwrap_err();
+    assert!(unknown.to_string().contains("number 99"), "{unknown}");
     let refusal = error_of_bytes(30_000);
     let told = connect_to_plain(refusal).unwrap_err();
     assert!(matches!(told, ConnectError::Connection { .. }) && told.sqlstate().is_some(), "{told:?}");
@@ -200,6 +202,7 @@ fn messages_of_a_session_are_of_known_types_and_bounded() {
         [notice("n"), parameter("TimeZone", "UTC"), message(b'A', &[0, 0, 0, 1, b'c', 0, 0])].concat();
     let (rows, fault) = query([asides.repeat(2_000), result(3, 10)].concat(), None);
     assert_eq!((rows.unwrap(), fault), (5, None));
+    assert_eq!(query(result(1, 60 << 20), None).0.unwrap(), 3, "a row may be longer than a text");
 }
 
 #[test]

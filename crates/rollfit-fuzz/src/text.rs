@@ -130,7 +130,7 @@ fn check_packed(file: &BarFile, options: &ReadOptions, dir: &Path, text: &[u8]) 
 }
 
 /// Tables as vendors write them, made for the purpose: format, name, zone, text.
-pub(crate) const TABLES: [(Format, &str, &str, &str); 21] = [
+pub(crate) const TABLES: [(Format, &str, &str, &str); 29] = [
     (
         Format::Histdata,
         "histdata",
@@ -217,6 +217,39 @@ pub(crate) const TABLES: [(Format, &str, &str, &str); 21] = [
         "<TICKER>,<DTYYYYMMDD>,<TIME>,<OPEN>,<HIGH>,<LOW>,<CLOSE>,<VOL>\nAB,20140809,101100,1,1,1,1,4\n",
     ),
     (Format::Csv, "csv_excel", "UTC", "time,close\n41860.42431,1.5\n41860.42500,1.6\n"),
+    (
+        Format::Csv,
+        "csv_clock_digits",
+        "UTC",
+        "Day,Time,Open,High,Low,Close\n20140809,1011,1,2,1,1.5\n20140809,1012,1,2,1,1.25\n",
+    ),
+    (Format::Csv, "csv_minute_of_day", "", "t,c\n611,1.5\n612,1.25\n"),
+    (Format::Csv, "csv_second_of_day", "UTC", "day;time;close\n20140809;36660;1.5\n20140809;36720;1.25\n"),
+    (Format::Csv, "csv_decimal_comma", "UTC", "time,close\n2014-08-09 10:11,1,5\n2014-08-09 10:12,1,6\n"),
+    (
+        Format::Csv,
+        "csv_decimal_commas",
+        "UTC",
+        "time,open,high,low,close,volume\n2014-08-09 10:11:00,1,15,1,16,1,14,1,15,8\n",
+    ),
+    (
+        Format::Dukascopy,
+        "dukascopy_split",
+        "",
+        "Gmt time,Open,High,Low,Close,Volume\n05.06.2015 07:00:00.000,1,12,1,13,1,11,1,125,8\n",
+    ),
+    (
+        Format::Metatrader,
+        "metatrader_cat",
+        "UTC",
+        "2019.03.11,09:30,1,1,1,1.2,02019.03.11,09:31,1,1,1,1.3,0\n",
+    ),
+    (
+        Format::Metatrader,
+        "metatrader_cr",
+        "UTC",
+        "2019.03.11,09:30,1,1,1,1.2,0\r2019.03.11,09:31,1,1,1,1.3,0\r",
+    ),
 ];
 
 pub(crate) fn seeds() -> Vec<Seed> {

@@ -1,20 +1,58 @@
-//! Every fuzz target holds for its seeds, for changes of them, and for what a fuzzer found once.
+//! Every fuzz target holds for its seeds, for changes of them, and for what a fuzzer found once: without a panic of ours, caught or
+//! not, and within the memory that a search allows. A program of its own, because the allocator that counts serves all of it.
 
+use std::panic::{set_hook, take_hook};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use allocation_counter::measure;
 use rollfit_fuzz::Target;
+
+/// The most memory in bytes that an input may take, as in a search.
+const BYTES_MAX: u64 = 256 << 20;
+
+/// Whether code of ours has panicked. Readers of others may where rollfit catches it.
+static HAS_PANICKED: AtomicBool = AtomicBool::new(false);
+
+/// Whether a file is code of ours. The targets' own checks are not.
+fn is_ours(file: &str) -> bool {
+    file.contains("crates/") && !file.contains(".cargo") && !file.contains("rollfit-fuzz")
+}
+
+fn watch_panics() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let tell = take_hook();
+        set_hook(Box::new(move |panic| {
+            if panic.location().is_some_and(|location| is_ours(location.file())) {
+                HAS_PANICKED.store(true, Ordering::Relaxed);
+            }
+            tell(panic);
+        }));
+    });
+}
+
+/// Runs a target over an input.
+fn hold(target: &Target, name: &str, bytes: &[u8]) {
+    let allocated = measure(|| (target.hold)(bytes));
+    assert!(allocated.bytes_max <= BYTES_MAX, "{name}: {} bytes at once", allocated.bytes_max);
+    assert!(!HAS_PANICKED.load(Ordering::Relaxed), "{name}: code of ours has panicked");
+}
 
 /// Runs a target over all that it starts from, and over some changes of it.
 fn holds(name: &str, changes: usize) {
+    watch_panics();
     let target = Target::named(name);
     let seeds = (target.seeds)();
     assert!(!seeds.is_empty());
-    for (_, bytes) in seeds.iter().chain(&target.found()) {
-        (target.hold)(bytes);
+    for (seed, bytes) in seeds.iter().chain(&target.found()) {
+        hold(&target, seed, bytes);
     }
     let mut random = fastrand::Rng::with_seed(20_181_104);
     for round in 0..changes {
-        let mut bytes = seeds[round % seeds.len()].1.clone();
+        let (seed, mut bytes) = seeds[round % seeds.len()].clone();
         change(&mut bytes, &mut random);
-        (target.hold)(&bytes);
+        hold(&target, &seed, &bytes);
     }
 }
 

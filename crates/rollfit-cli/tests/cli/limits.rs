@@ -8,7 +8,16 @@ use serde_json::Value;
 use crate::sandbox::{ROLLFIT, Sandbox};
 use crate::tree::Tree;
 
-const READERS: [&[&str]; 6] = [&["plan"], &["run"], &["verify"], &["compare"], &["doctor"], &["status"]];
+const COMMANDS: [&[&str]; 8] = [
+    &["plan"],
+    &["run"],
+    &["verify"],
+    &["compare"],
+    &["doctor"],
+    &["status"],
+    &["adopt"],
+    &["drop", "eurusd:2017-01"],
+];
 
 #[test]
 fn no_command_follows_a_pattern_out_of_the_store() {
@@ -16,7 +25,7 @@ fn no_command_follows_a_pattern_out_of_the_store() {
     fs::rename(sandbox.path("fx/sources/m1_eurusd"), sandbox.path("m1_eurusd")).unwrap();
     let before = Tree::read(sandbox.dir());
     for pattern in ["../../m1_{key}", &format!("{}/m1_{{key}}", sandbox.dir().display()), ".lock"] {
-        for command in READERS {
+        for command in COMMANDS {
             let refused = sandbox.run_with(&[("ROLLFIT_SERIES__IDX__TABLE", pattern)], command).exits(2);
             refused.says(&["[series.idx] table = ", pattern, "choose another pattern"]);
         }
@@ -33,7 +42,7 @@ fn no_command_follows_a_pattern_out_of_the_store() {
 fn a_key_too_long_for_a_directory_is_refused_before_anything_is_computed() {
     let sandbox = Sandbox::imported(&["eurusd"], &["2017-01"]);
     let long = format!("eurusd,{}", "k".repeat(252));
-    for command in READERS {
+    for command in COMMANDS {
         let refused = sandbox.run_with(&[("ROLLFIT_PARTITIONS__KEYS", &long)], command).exits(2);
         refused.says(&["a key has at most 251"]);
     }

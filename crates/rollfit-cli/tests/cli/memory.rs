@@ -1,5 +1,5 @@
-//! Memory: it grows with a partition's input and one row group, not with its features, and not with what a packed file
-//! unpacks to.
+//! Memory: it grows with a partition's input and one row group, not with its features, with the bars of an import, not with
+//! their text, and not with what a packed file unpacks to.
 
 use std::fs;
 use std::io::Write;
@@ -14,6 +14,8 @@ use crate::sandbox::{Answer, Sandbox};
 const ROW_GROUP_BYTES: u64 = 32_768 * 181 * 8;
 /// An input row: the instant and two values.
 const INPUT_ROW_BYTES: u64 = 3 * 8;
+/// A bar of an import: the instant and the close.
+const BAR_BYTES: u64 = 2 * 8;
 
 /// The most memory in bytes that a run of one partition of so many rows holds.
 fn peak_of_run(rows: usize) -> u64 {
@@ -63,6 +65,30 @@ fn a_zip_is_unpacked_as_it_is_read() {
     const MANY: usize = 100_000_000;
     let [few, many] = [0, MANY].map(peak_of_zip);
     assert!(many < few + MANY as u64 / 10, "{few} bytes without the blank lines, {many} with {MANY} of them");
+}
+
+/// The most memory in bytes that an import of a text file of this many bars holds.
+fn peak_of_text(bars: usize) -> u64 {
+    const START_S: usize = 1_483_228_800;
+    let sandbox = Sandbox::new();
+    let row =
+        |at: usize| format!("{},1.055220,1.055290,1.055220,1.0552{:02},0\n", START_S + 60 * at, 22 + at % 60);
+    let rows: String = (0..bars).map(row).collect();
+    sandbox.write("bars.csv", format!("time,open,high,low,close,volume\n{rows}"));
+    let arguments = ["import", "--format", "csv", "--into", "parquet:fx", "--key", "eurusd", "bars.csv"];
+    let (answer, peak) = watched(sandbox.command(&arguments));
+    answer.exits(0).says(&["1 file of 1 key"]);
+    peak
+}
+
+#[test]
+fn an_import_holds_its_bars_and_not_their_text() {
+    const FEW: usize = 1_000;
+    const MANY: usize = 2_000_000;
+    let [few, many] = [FEW, MANY].map(peak_of_text);
+    let allowed = MANY as u64 * BAR_BYTES + 100_000_000;
+    println!("peak {few} bytes for {FEW} bars, {many} for {MANY}; grown by {} of {allowed}", many - few);
+    assert!(many - few <= allowed, "grown by {}, allowed {allowed}", many - few);
 }
 
 /// None for a process that has ended.

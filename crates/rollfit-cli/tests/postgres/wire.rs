@@ -163,15 +163,19 @@ fn assert_all_end(port: u16, query: &str, commands: &[&[&str]], time: Duration, 
 
 #[test]
 fn no_command_waits_for_a_server_that_does_not_answer() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 13] = [
         &["plan"],
         &["run"],
+        &["run", "--follow"],
         &["verify"],
         &["compare"],
         &["adopt"],
         &["schema"],
         &["drop", "eurusd:2017-01"],
         &["doctor"],
+        &["check"],
+        &["status", "--store"],
+        &["init", "--stdout", "URL"],
         &["import", "--format", "csv", "--into", "URL", "bars/key=eurusd/2017-01.csv"],
     ];
     let words = ["no answer within 1 s (connect_timeout) while waiting for the answer to the login"];

@@ -8,7 +8,7 @@ use rollfit_job::store::{Claim, Sink, Write};
 use rollfit_parquet::ParquetStore;
 use tempfile::TempDir;
 
-use crate::support::market::{KEYS, all_bars, config, failures, import, partition, run_all};
+use crate::support::market::{KEYS, all_bars, bars, config, failures, import, partition, run_all};
 use crate::support::script::{Fate, Operation, Script, Unsynced};
 
 const ROWS: usize = 40;
@@ -128,4 +128,27 @@ fn where_a_sync_fails_it_is_tried_again() {
         // The directory of the key is synced for each new partition.
         assert_eq!(script.all_operations().len() - before, [3, 3, 2][failing], "{failing}");
     }
+}
+
+#[test]
+fn an_import_makes_many_files_durable_at_once_before_it_lists_them() {
+    /// How many files of an import wait for each other.
+    const AT_ONCE: usize = 64;
+    const MONTHS: usize = 48;
+    let months: Vec<String> =
+        (0..MONTHS).map(|at| format!("{}-{:02}", 2014 + at / 12, at % 12 + 1)).collect();
+    let months: Vec<&str> = months.iter().map(String::as_str).collect();
+    let dir = TempDir::new().unwrap();
+    let script = Script::new(dir.path(), Fate::Undisturbed);
+    import(dir.path(), &[bars("aaa", &months, ROWS, 0)], &script).unwrap();
+    let operations = script.operations();
+    let created = |operation: &Operation| matches!(operation, Operation::Create(path) if path.ends_with(".parquet.tmp"));
+    let synced = |operation: &Operation| matches!(operation, Operation::SyncFile(path) if path.ends_with(".parquet.tmp"));
+    let first_sync = operations.iter().position(synced).unwrap();
+    assert!(operations[..first_sync].iter().filter(|operation| created(operation)).count() >= AT_ONCE);
+    let is_list =
+        |operation: &Operation| matches!(operation, Operation::Rename(_, to) if to == "sources/.import");
+    let before_list = &operations[..operations.iter().position(is_list).unwrap()];
+    assert_eq!(before_list.iter().filter(|operation| created(operation)).count(), 2 * MONTHS);
+    assert_eq!(before_list.iter().filter(|operation| synced(operation)).count(), 2 * MONTHS);
 }
