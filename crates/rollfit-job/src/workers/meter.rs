@@ -53,7 +53,8 @@ pub(super) struct Meter {
 const LEAST: Duration = Duration::from_secs(2);
 /// Fewer partitions are noise.
 const LEAST_PARTITIONS: usize = 4;
-/// The same for workers that mostly wait: where more of them pay, that is more than noise.
+/// The same for workers that mostly wait: where more of them pay, that is more than noise, and every second with few of them is lost.
+const LEAST_OF_WAITING: Duration = Duration::from_millis(500);
 const LEAST_PARTITIONS_OF_WAITING: usize = 2;
 /// How sure is sure enough, whatever it is measured for.
 const ERROR_WANTED: f64 = 0.01;
@@ -89,13 +90,13 @@ impl Meter {
         };
         self.finished.extend(finished.iter().filter(|partition| partition.begun >= settled));
         let written = self.finished.iter().filter(|partition| partition.rows > 0).count();
-        let is_long = moment.at.saturating_sub(settled) >= LEAST;
         // Partitions with nothing to do say nothing about the others.
-        let least = if they_wait {
-            self.workers.div_ceil(2).max(LEAST_PARTITIONS_OF_WAITING)
+        let (long, least) = if they_wait {
+            (LEAST_OF_WAITING, self.workers.div_ceil(2).max(LEAST_PARTITIONS_OF_WAITING))
         } else {
-            self.workers.max(LEAST_PARTITIONS)
+            (LEAST, self.workers.max(LEAST_PARTITIONS))
         };
+        let is_long = moment.at.saturating_sub(settled) >= long;
         let is_enough = written >= least && 2 * written >= self.finished.len();
         (is_long && is_enough).then(|| self.speed(moment, settled))
     }
