@@ -99,7 +99,8 @@ fn as_now(before: &Scenario, now: &RunFacts<'_>) -> Scenario {
             if !same_cores {
                 work.cores = limits.cores;
             }
-            (work.cores_max, work.bytes_per_s_max) = (limits.cores_max, limits.bytes_per_s_max);
+            (work.cores_max, work.quota_cores) = (limits.cores_max, limits.quota_cores);
+            work.bytes_per_s_max = limits.bytes_per_s_max;
         }
     });
     Scenario {

@@ -45,10 +45,6 @@ struct Tried {
 
 /// The works that fit. `work` has what was waited for when it was measured, `usual` how a store like this behaves.
 pub(super) fn fitted(work: &Work, measured: &[Measured], usual: Queue) -> Vec<Work> {
-    if measured.is_empty() {
-        let whole = Work { cores: work.cores.less_system(0.0), ..*work };
-        return vec![*work, whole];
-    }
     let measured = &telling(measured);
     let has_levels = measured.iter().any(|level| level.workers != measured[0].workers);
     let solver = Solver { measured, system_share: SYSTEM_SHARE };
@@ -70,6 +66,21 @@ pub(super) fn fitted(work: &Work, measured: &[Measured], usual: Queue) -> Vec<Wo
     let scale = (best / measured.len().max(1) as f64).max(1.0);
     let plausible = |tried: &Tried| tried.error <= best + (PLAUSIBLE + UNUSUAL) * scale;
     tried.into_iter().filter(plausible).map(|tried| tried.work).collect()
+}
+
+/// The works where nothing was measured that no limit throttled: what was waited for, or where a partition kept the disk busy for `disk_s`, one
+/// partition at a time so long, and the rest for others at the disk.
+pub(super) fn as_met(work: &Work, usual: Queue, disk_s: Option<f64>) -> Vec<Work> {
+    let served = disk_s.map(|disk_s| {
+        let mut served = Work { queue: usual, ..*work };
+        let share = (disk_s / served.queued_s().max(1e-9)).min(1.0);
+        for wait in Wait::ALL.into_iter().filter(|wait| usual.waits[*wait as usize]) {
+            *served.wait_mut(wait) *= share;
+        }
+        served
+    });
+    let whole = Work { cores: work.cores.less_system(0.0), ..*work };
+    served.into_iter().chain([*work, whole]).collect()
 }
 
 /// How what is waited for may behave, the usual first.

@@ -80,8 +80,9 @@ impl Limit {
     /// What lets no more partitions a second through, however many workers there are.
     pub(super) fn from_work(work: &Work) -> Self {
         let over = |at_once: f64, each_s: f64| if each_s > 0.0 { at_once / each_s } else { f64::INFINITY };
+        let (cores, cpu_s) = work.scarcest_cores();
         let rates = [
-            (Limit::Cores, over(work.cores.allowed, work.cpu_s())),
+            (Limit::Cores, over(cores, cpu_s)),
             (Limit::CpuMax, work.cores_max.map_or(f64::INFINITY, |cores| over(cores, work.own_cpu_s))),
             (Limit::WriteMax, work.bytes_per_s_max.map_or(f64::INFINITY, |limit| over(limit, work.bytes))),
             (
@@ -138,7 +139,10 @@ impl Capacity {
             Capacity::Time { limit, at_once, partition_s, rows_per_s }
         };
         match limit {
-            Limit::Cores => time(work.cores.allowed, work.cpu_s()),
+            Limit::Cores => {
+                let (cores, cpu_s) = work.scarcest_cores();
+                time(cores, cpu_s)
+            }
             Limit::Source | Limit::StoreBandwidth | Limit::Commits | Limit::Statements => {
                 time(work.queue.servers, work.queued_s())
             }

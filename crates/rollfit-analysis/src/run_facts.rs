@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use super::concurrency_level::ConcurrencyLevel;
 use super::demand::{Demand, RoundTripTimes, written};
-use super::fitted::{Measured, fitted};
+use super::fitted::{Measured, as_met, fitted};
 use super::no_estimate::NoEstimate;
 use super::observed::WaitShare;
 use super::observed::{Observed, other_runners};
@@ -257,8 +257,10 @@ fn scenario(
     // What a limit costs follows from the limit, and not from how long it made workers wait.
     let waiting_s = if sessions_bind { 0.0 } else { demand.waiting_s };
     let measured = measured(record, demand, levels, observed, workers);
-    let cores = mean_cores(&measured);
     let server = &observed.server;
+    let quota_cores = used_up_quota(record, observed).filter(|_| server.local_partition_s() > 0.0);
+    let cores = mean_cores(&measured);
+    let cores = if quota_cores.is_some() { cores.allowing(cores.all) } else { cores };
     let elsewhere = server.cores.zip(server.partition_s).filter(|_| !server.is_local);
     let elsewhere = elsewhere.map(|(cores, cpu_s)| ServerCores { cores, cpu_s });
     // What limits of the configuration cost follows from the limit, and not from how long they made workers wait.
@@ -267,6 +269,7 @@ fn scenario(
     let work = Work {
         ease,
         cores_max: number_set(record, "run.cpu_max"),
+        quota_cores,
         bytes_per_s_max: number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6),
         ..Work::new(&met, server.local_partition_s(), elsewhere, cores)
     };
@@ -277,7 +280,10 @@ fn scenario(
             && met.throttled_s < (1.0 - FREE_OF_LIMITS) * met.wall_s
     };
     let free: Vec<Measured> = measured.iter().enumerate().filter(is_free).map(|(_, level)| *level).collect();
-    let variants = fitted(&work, &free, usual(record));
+    let usual = usual(record);
+    let disk_s = observed.disk_busy.filter(|_| usual.waits[Wait::Bytes as usize]);
+    let disk_s = disk_s.map(|busy| busy * took_s(record) / demand.partitions as f64);
+    let variants = if free.is_empty() { as_met(&work, usual, disk_s) } else { fitted(&work, &free, usual) };
     let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {
         uncertainty: scatter.clamp(UNCERTAINTY_LEAST, UNCERTAINTY_MOST),
@@ -299,6 +305,11 @@ fn scenario(
         held_s: 0.0,
         missed: 1.0,
     }
+}
+
+/// The quota of the control group, where it was used up for most of the run.
+fn used_up_quota(record: &Record, observed: &Observed) -> Option<f64> {
+    record.header.machine.cores_allowed.filter(|_| observed.quota_reached.is_some_and(|share| share > 0.5))
 }
 
 /// What numbers of workers did: each level, or where none lasted, the whole run.

@@ -28,6 +28,8 @@ pub(super) struct Work {
     pub(super) queue: Queue,
     /// `cpu_max`.
     pub(super) cores_max: Option<f64>,
+    /// The quota of the control group, where it is used up and the store's server, which it does not hold, needs processor time here too.
+    pub(super) quota_cores: Option<f64>,
     /// `store_write_mb_per_s_max`.
     pub(super) bytes_per_s_max: Option<f64>,
 }
@@ -190,6 +192,7 @@ impl Work {
             waits_s,
             queue: Queue::NONE,
             cores_max: None,
+            quota_cores: None,
             bytes_per_s_max: None,
         }
     }
@@ -240,6 +243,13 @@ impl Work {
         self.own_cpu_s + self.store_cpu_s
     }
 
+    /// The scarcest cores, and what a partition costs them: those of the quota, or those of the machine.
+    pub(super) fn scarcest_cores(&self) -> (f64, f64) {
+        let of_machine = (self.cores.allowed, self.cpu_s());
+        let of_quota = self.quota_cores.map(|cores| (cores, self.own_cpu_s));
+        of_quota.filter(|quota| quota.0 * of_machine.1 < of_machine.0 * quota.1).unwrap_or(of_machine)
+    }
+
     /// What a partition takes when it is alone.
     pub(super) fn alone_s(&self) -> f64 {
         self.network().stations.iter().map(|station| station.demand_s).sum()
@@ -259,7 +269,8 @@ impl Work {
 
     /// The partitions a second that own limits allow.
     pub(super) fn own_limit(&self) -> f64 {
-        let by_cpu = self.cores_max.map_or(f64::INFINITY, |cores| cores / self.own_cpu_s);
+        let cores_max = self.cores_max.into_iter().chain(self.quota_cores).reduce(f64::min);
+        let by_cpu = cores_max.map_or(f64::INFINITY, |cores| cores / self.own_cpu_s);
         let by_bytes = self.bytes_per_s_max.map_or(f64::INFINITY, |bytes_per_s| bytes_per_s / self.bytes);
         by_cpu.min(by_bytes)
     }

@@ -80,8 +80,14 @@ fn quota(facts: &RunFacts<'_>) -> Option<Found> {
     let raise = move |scenario: &Scenario, left: f64| {
         scenario.with_work(|work| {
             let most = work.cores.all.min(cores_wanted);
-            let own_max = work.cores.own_max + (most - work.cores.own_max).max(0.0) * (1.0 - left);
-            work.cores = work.cores.allowing(own_max);
+            let raised = |cores: f64| cores + (most - cores).max(0.0) * (1.0 - left);
+            match &mut work.quota_cores {
+                Some(cores) => {
+                    *cores = raised(*cores);
+                    *work.wait_mut(Wait::Core) *= left;
+                }
+                None => work.cores = work.cores.allowing(raised(work.cores.own_max)),
+            }
         })
     };
     let change = Change::Quota { cores: allowed, cores_wanted };
@@ -92,7 +98,9 @@ fn quota(facts: &RunFacts<'_>) -> Option<Found> {
 
 /// The cores that as many workers as a gain is estimated for keep busy, and no more, where each needs so much processor time for a partition.
 fn cores_wanted(facts: &RunFacts<'_>, all: f64, cpu_s: impl Fn(&Work) -> f64) -> f64 {
-    let each = facts.scenario.likeliest().map_or(1.0, |work| cpu_s(work) / work.alone_s());
+    // Who waits for a core does so no longer.
+    let each = |work: &Work| cpu_s(work) / (work.alone_s() - work.wait_s(Wait::Core));
+    let each = facts.scenario.likeliest().map_or(1.0, each);
     all.min((facts.scenario.workers_known() as f64 * each).max(facts.cores_allowed(all)))
 }
 

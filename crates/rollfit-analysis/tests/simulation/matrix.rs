@@ -58,7 +58,7 @@ fn set_workers(scene: &mut Scene, change: &Change) {
     }
 }
 
-const INJECTIONS: [Injection; 17] = [
+const INJECTIONS: [Injection; 18] = [
     // Others that leave room, in which the run stays, and others that leave none, so that the system divides the cores.
     Injection {
         cause: LimitingCause::Cpu,
@@ -69,6 +69,19 @@ const INJECTIONS: [Injection; 17] = [
         cause: LimitingCause::Cpu,
         inject: |scene| scene.world.machine.competing = Over::always(6.0),
         remove: free_cores,
+    },
+    // The server of the store is on the same machine and has no quota.
+    Injection {
+        cause: LimitingCause::Cpu,
+        inject: |scene| {
+            (scene.workers, scene.world.store.is_local) = (Workers::Fixed(4), true);
+            scene.world.store.cpu_us_per_byte = 0.02;
+            scene.world.machine.cores_allowed = Some(0.2);
+        },
+        remove: |scene, change| match change {
+            Change::Quota { cores_wanted, .. } => scene.world.machine.cores_allowed = Some(*cores_wanted),
+            other => panic!("{other:?}"),
+        },
     },
     Injection {
         cause: LimitingCause::Cpu,
