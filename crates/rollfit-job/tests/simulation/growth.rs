@@ -51,6 +51,17 @@ fn within(world: &World, most: f64, name: &str) -> Simulated {
 }
 
 #[test]
+fn where_workers_wait_and_partitions_are_short_many_are_there_within_three_seconds() {
+    let world = two_cores(|world| {
+        far(world);
+        (world.store.questions, world.store.connect_ms, world.job.partitions) = (8, 100.0, 1000);
+    });
+    let run = simulate(&world, Workers::Auto);
+    let third = &run.record.decisions[2];
+    assert!(third.at_ms <= 3000 && third.workers >= 20, "{:#?}", run.record.decisions);
+}
+
+#[test]
 fn workers_that_mostly_wait_become_many_in_few_steps() {
     for (partitions, most) in [(400, 1.25), (150, 1.5)] {
         let auto = within(&two_cores(|world| (far(world), world.job.partitions = partitions).0), most, "far");
