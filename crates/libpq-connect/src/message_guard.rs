@@ -1,8 +1,9 @@
 //! [`MessageGuard`]: looks at the type and length of each message of a server before the client library sees it.
 //!
 //! Invariants: until the login is complete, only requests of at most 2,000 bytes and errors of at most 30,000 come, as with libpq. While
-//! the session starts, the number of messages and their bytes are bounded. Later a message has at most 64 MB, and what the
-//! client library keeps for the whole session, the server's parameters, is bounded.
+//! the session starts, the number of messages and their bytes are bounded. Later a message has at most 64 MB, and an answer a bounded
+//! number of messages that are no rows, such as notices. What the client library keeps for the whole session, the server's parameters,
+//! is bounded.
 
 use std::collections::HashSet;
 
@@ -22,6 +23,9 @@ const LOGIN_MESSAGES_MAX: u32 = 8;
 /// All messages while a session starts. A server sends about 20 and the notices of its login triggers.
 const START_MESSAGES_MAX: u32 = 1_000;
 const START_BYTES_MAX: usize = 1 << 20;
+/// All messages but rows until a session is ready for the next query. A trigger may raise a notice for each row of a COPY, and a year of
+/// minutes has half a million.
+const ANSWER_MESSAGES_MAX: u32 = 1_000_000;
 /// The longest message of a session.
 const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// The longest error, notice or notification.
@@ -47,7 +51,7 @@ pub(crate) struct MessageGuard {
     login: Login,
     wait_point: WaitPoint,
     phase: Phase,
-    /// The messages of this phase and their bytes.
+    /// The messages of this phase and their bytes; of a session, those of this answer that are no rows.
     messages: u32,
     bytes: usize,
     header: Vec<u8>,
@@ -158,12 +162,15 @@ impl MessageGuard {
     }
 
     fn count(&mut self, tag: u8, length: usize) -> Result<(), WireFault> {
-        self.messages = self.messages.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(length);
+        let is_row = matches!(tag, b'D' | b'd');
+        if !is_row {
+            self.messages = self.messages.saturating_add(1);
+            self.bytes = self.bytes.saturating_add(length);
+        }
         let is_too_much = match self.phase {
             Phase::Login => self.messages > LOGIN_MESSAGES_MAX,
             Phase::Start => self.messages > START_MESSAGES_MAX || self.bytes > START_BYTES_MAX,
-            Phase::Session => false,
+            Phase::Session => self.messages > ANSWER_MESSAGES_MAX,
         };
         if is_too_much {
             return Err(WireFault::Protocol(format!(
@@ -187,7 +194,7 @@ impl MessageGuard {
             b'R' if self.login.check(&self.body)? => self.enter(Phase::Start, "the start of the session"),
             b'S' => self.add_parameter()?,
             b'Z' => {
-                self.row_bytes = 0;
+                (self.messages, self.bytes, self.row_bytes) = (0, 0, 0);
                 self.enter(Phase::Session, "an answer");
             }
             _ => {}
@@ -236,5 +243,41 @@ fn printable(tag: u8) -> String {
     match tag.is_ascii_graphic() {
         true => format!("`{}`", char::from(tag)),
         false => format!("0x{tag:02x}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clear_text::ClearText;
+    use crate::require_auth::RequireAuth;
+    use crate::scripted_server::{message, notice, parameter, ready, request, session_start};
+
+    /// How a session goes on that has begun.
+    fn session() -> MessageGuard {
+        let login = Login::new(RequireAuth::any(), ClearText::Accepted);
+        let mut guard = MessageGuard::new(login, WaitPoint::new("the connection"), None);
+        guard.inspect(&[request(0, b""), session_start()].concat()).unwrap();
+        guard
+    }
+
+    #[test]
+    fn notices_of_an_answer_are_counted_and_rows_are_not() {
+        let half = ANSWER_MESSAGES_MAX as usize / 2;
+        let mut guard = session();
+        // One for each row of a COPY, and again for the next.
+        for _ in 0..3 {
+            guard.inspect(&notice("row").repeat(half + 1)).unwrap();
+            guard.inspect(&message(b'D', b"\0\0").repeat(2 * half)).unwrap();
+            guard.inspect(&message(b'd', b"x").repeat(2 * half)).unwrap();
+            guard.inspect(&[message(b'C', b"COPY\0"), ready()].concat()).unwrap();
+        }
+        for kind in [notice("flood"), parameter("TimeZone", "UTC"), message(b'A', b"\0\0\0\x01c\0\0")] {
+            let mut guard = session();
+            guard.inspect(&kind.repeat(2 * half)).unwrap();
+            let fault = guard.inspect(&kind).unwrap_err();
+            let text = format!("{fault:?}");
+            assert!(text.contains("sent 1000001 messages") && text.contains("in a session"), "{text}");
+        }
     }
 }

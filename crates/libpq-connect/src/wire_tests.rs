@@ -200,7 +200,7 @@ fn messages_of_a_session_are_of_known_types_and_bounded() {
     }
     let asides =
         [notice("n"), parameter("TimeZone", "UTC"), message(b'A', &[0, 0, 0, 1, b'c', 0, 0])].concat();
-    let (rows, fault) = query([asides.repeat(2_000), result(3, 10)].concat(), None);
+    let (rows, fault) = query([asides.repeat(50_000), result(3, 10)].concat(), None);
     assert_eq!((rows.unwrap(), fault), (5, None));
     assert_eq!(query(result(1, 60 << 20), None).0.unwrap(), 3, "a row may be longer than a text");
 }

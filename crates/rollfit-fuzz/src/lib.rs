@@ -1,4 +1,4 @@
-//! Everything that a stranger sends to rollfit, as fuzz targets: files to import, source tables, features with their
+//! Everything that a stranger sends to rollfit, as fuzz targets: files to import, source tables, lists of imports, features with their
 //! receipts, run records, configurations, connection settings, and the messages of a server.
 //!
 //! A [`Target`] takes any bytes and panics where a promise is broken: a reader panics, or two readings that must agree
@@ -12,6 +12,8 @@
 
 mod config;
 mod features;
+mod import_list;
+mod long_tables;
 mod packed;
 mod parquet_file;
 mod parquet_import;
@@ -43,11 +45,13 @@ pub struct Target {
 
 impl Target {
     /// Every target.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self { name: "text", hold: text::hold, seeds: text::seeds },
         Self { name: "packed", hold: packed::hold, seeds: packed::seeds },
         Self { name: "parquet_import", hold: parquet_import::hold, seeds: parquet_import::seeds },
         Self { name: "sources", hold: sources::hold, seeds: sources::seeds },
+        Self { name: "long_tables", hold: long_tables::hold, seeds: long_tables::seeds },
+        Self { name: "import_list", hold: import_list::hold, seeds: import_list::seeds },
         Self { name: "features", hold: features::hold, seeds: features::seeds },
         Self { name: "records", hold: records::hold, seeds: records::seeds },
         Self { name: "server", hold: server::hold, seeds: server::seeds },

@@ -132,6 +132,31 @@ pub(crate) fn kinds() -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// A file for each type that a key can have, its rows by time or by key, in one row group or several.
+pub(crate) fn keyed_kinds() -> Vec<(String, Vec<u8>)> {
+    let time: ArrayRef = Arc::new(TimestampMicrosecondArray::from(ticks(1_000_000)).with_timezone("UTC"));
+    let close: ArrayRef = Arc::new(Float64Array::from(closes()));
+    let by_time: Vec<&str> = ["k", "b", "A/B"].into_iter().cycle().take(ROWS as usize).collect();
+    let by_key: Vec<&str> = by_time.iter().enumerate().map(|(row, _)| ["b", "k"][row / 6]).collect();
+    let words: DictionaryArray<Int32Type> = by_time.iter().copied().collect();
+    let gaps = by_time.iter().map(|key| Some(*key).filter(|key| *key != "b"));
+    let keys: [(&str, ArrayRef); 5] = [
+        ("by_time", Arc::new(StringArray::from(by_time.clone()))),
+        ("by_key", Arc::new(StringArray::from(by_key))),
+        ("words", Arc::new(words)),
+        ("gaps", Arc::new(gaps.collect::<StringArray>())),
+        ("numbers", Arc::new(Int32Array::from_iter_values((0..ROWS as i32).map(|row| row % 3)))),
+    ];
+    let mut files = Vec::new();
+    for (name, symbol) in keys {
+        let columns = [("symbol", symbol), ("time", time.clone()), ("close", close.clone())];
+        let in_groups = WriterProperties::builder().set_max_row_group_row_count(Some(5));
+        files.push((name.to_owned(), written(&columns, WriterProperties::builder())));
+        files.push((format!("{name}_in_groups"), written(&columns, in_groups)));
+    }
+    files
+}
+
 fn times() -> Vec<(&'static str, ArrayRef)> {
     let text: Vec<String> = (0..ROWS).map(|row| format!("2017-01-01 00:{row:02}:00")).collect();
     let words: DictionaryArray<Int32Type> = text.iter().map(String::as_str).collect();

@@ -2,8 +2,8 @@
 
 use rollfit_analysis::Analysis;
 use rollfit_job::error_chain;
-use rollfit_job::record::{Event, Record};
-use rollfit_testkit::record::{lines, made};
+use rollfit_job::record::{FollowChange, FollowChangeKind, PartitionEnd, PartitionOutcome, Record};
+use rollfit_testkit::record::{far_partition, lines, made, partition};
 
 use crate::Seed;
 
@@ -14,7 +14,9 @@ pub(crate) fn hold(bytes: &[u8]) {
         Err(error) => return assert!(!error_chain(&error).is_empty()),
     };
     assert_eq!(header.unwrap(), record.header);
-    let again = Record::read(text(&record).as_bytes()).unwrap();
+    let is_written = |end: &PartitionEnd| end.outcome == PartitionOutcome::Written;
+    assert_eq!(Record::has_written(bytes).unwrap(), record.partitions.iter().any(is_written));
+    let again = Record::read(lines(record.clone()).as_bytes()).unwrap();
     assert_eq!(again, record, "a record is read as it is written");
     for earlier in [vec![], vec![&record], vec![&record; 4]] {
         let analysis = Analysis::new(&record, earlier);
@@ -24,18 +26,29 @@ pub(crate) fn hold(bytes: &[u8]) {
     }
 }
 
-/// The record as a run writes it.
-fn text(record: &Record) -> String {
-    let record = record.clone();
-    let events = [Event::Run(Box::new(record.header))]
-        .into_iter()
-        .chain(record.decisions.into_iter().map(Event::Decision))
-        .chain(record.unavailable.into_iter().map(Event::Unavailable))
-        .chain(record.retries.into_iter().map(Event::Retry))
-        .chain(record.partitions.into_iter().map(|end| Event::Partition(Box::new(end))))
-        .chain(record.samples.into_iter().map(|sample| Event::Sample(Box::new(sample))))
-        .chain(record.end.map(Event::End));
-    events.map(|event| serde_json::to_string(&event).unwrap() + "\n").collect()
+/// The record of a follower, and what others have that a run into files has not.
+fn followed() -> Record {
+    let mut record = made(2, 2);
+    record.header.follows = Some("20261121T184510Z-4711".to_owned());
+    let change = FollowChange {
+        at_ms: 900,
+        what: FollowChangeKind::Appended,
+        times: 3,
+        rows: 90,
+        ..Default::default()
+    };
+    let behind = FollowChange {
+        what: FollowChangeKind::Behind,
+        partition: Some(partition(1)),
+        cause: Some("the store is full".to_owned()),
+        ..change.clone()
+    };
+    let waiting =
+        FollowChange { what: FollowChangeKind::Waiting, key: Some("gbpusd".to_owned()), ..behind.clone() };
+    record.changes = vec![change, behind, waiting];
+    record.remaining = vec!["eurusd:2017-01".to_owned(), "gbpusd".to_owned()];
+    record.partitions.push(far_partition(1, 1));
+    record
 }
 
 pub(crate) fn seeds() -> Vec<Seed> {
@@ -47,6 +60,7 @@ pub(crate) fn seeds() -> Vec<Seed> {
     let escapes = whole.replace("eurusd", r"\u001b[31m\u009b\u202e\r\n");
     seeds.push(("escapes".to_owned(), escapes.into_bytes()));
     seeds.push(("cut".to_owned(), whole.as_bytes()[..whole.len() - 30].to_vec()));
+    seeds.push(("followed".to_owned(), lines(followed()).into_bytes()));
     seeds.push(("many_workers".to_owned(), whole.replace("\"worker\":0", "\"worker\":4095").into_bytes()));
     seeds
 }

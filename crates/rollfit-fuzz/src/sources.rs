@@ -44,14 +44,15 @@ pub(crate) fn hold(bytes: &[u8]) {
             std::fs::write(second, &file).unwrap();
         }
         let store = ParquetStore::open(scratch.path(), &config).unwrap();
-        if let Err(error) = read(&store, &config) {
+        if let Err(error) = read(&store, &config, "k") {
             assert!(!error_chain(&error).is_empty());
         }
     });
 }
 
-fn read(store: &ParquetStore, config: &JobConfig) -> Result<(), StoreError> {
-    let series = config.series_of_key("k");
+/// Reads the rows of a key in every way.
+pub(crate) fn read(store: &ParquetStore, config: &JobConfig, key: &str) -> Result<(), StoreError> {
+    let series = config.series_of_key(key);
     let months = store.months(&series[0])?;
     let Some((first, last)) = months else { return Ok(()) };
     assert!(first <= last);

@@ -95,6 +95,16 @@ fn source_tables() {
 }
 
 #[test]
+fn long_tables() {
+    holds("long_tables", 200);
+}
+
+#[test]
+fn lists_of_imports() {
+    holds("import_list", 200);
+}
+
+#[test]
 fn features_and_receipts() {
     holds("features", 60);
 }

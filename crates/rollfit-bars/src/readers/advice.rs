@@ -15,7 +15,7 @@ use crate::table::column_names::{CLOSE_NAMES, first_of, normal};
 use crate::table::column_options::ColumnOptions;
 use crate::table::delimiter;
 use crate::table::fields::Fields;
-use crate::time::stamp_reader::{StampReader, StampRules};
+use crate::time::stamp_reader::{DatesAlone, StampReader, StampRules};
 
 /// How much of a file is looked at.
 const HEAD_BYTES: u64 = 64 * 1024;
@@ -182,10 +182,10 @@ fn is_readable(lines: &[HeadLine], options: &ReadOptions) -> bool {
         return false;
     }
     let rows = &lines[usize::from(layout.has_header)..];
-    let mut stamps = layout.stamp_reader();
+    let (mut stamps, mut dates) = (layout.stamp_reader(), DatesAlone::default());
     let mut is_bar = |line: &HeadLine| {
         let row = layout.split(&line.text).ok();
-        row.is_some_and(|row| stamps.read(row.date, row.time).is_ok() && price(row.close).is_ok())
+        row.is_some_and(|row| stamps.read(&mut dates, row.date, row.time).is_ok() && price(row.close).is_ok())
     };
     !rows.is_empty() && rows.iter().take(ROWS_TRIED).all(&mut is_bar)
 }
@@ -229,7 +229,9 @@ fn cells<'a>(line: &'a HeadLine, options: &ReadOptions) -> Vec<&'a str> {
 /// The columns of a row that hold the date, if it has its own, and the time.
 fn time_columns(cells: &[&str]) -> Option<(Option<usize>, usize)> {
     let rules = StampRules { epochs: true, ..StampRules::default() };
-    let reads = |date: Option<&str>, time: &str| StampReader::new(rules).read(date, time).is_ok();
+    let reads = |date: Option<&str>, time: &str| {
+        StampReader::new(rules).read(&mut DatesAlone::default(), date, time).is_ok()
+    };
     let beside = |at: usize| {
         let (date, time) = (cells.get(at)?, cells.get(at + 1)?);
         (time.contains(':') && reads(None, date) && reads(Some(date), time)).then_some((Some(at), at + 1))

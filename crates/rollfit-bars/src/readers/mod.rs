@@ -8,7 +8,6 @@ mod parquet_columns;
 mod parquet_times;
 mod text_bars;
 mod text_blocks;
-mod text_keys;
 mod text_lines;
 mod text_rows;
 

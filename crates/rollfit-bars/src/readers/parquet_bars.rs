@@ -25,13 +25,14 @@ use crate::error::{FileLine, ImportError, RowFault, RowUnit, shown};
 use crate::read_options::ReadOptions;
 use crate::rows::collector::{Collected, Collector};
 use crate::rows::instruments::Instruments;
-use crate::rows::keyed_collectors::KeyedCollectors;
+use crate::rows::key_state::KeyState;
+use crate::rows::keyed_collectors::{KeyedCollector, KeyedCollectors, UNNAMED};
 use crate::rows::price::checked_price;
 use crate::rows::row_refusal::RowRefusal;
 use crate::rows::time_column::TimeColumn;
 use crate::table::further_columns::finite;
 use crate::time::stamp::Stamp;
-use crate::time::stamp_reader::{DatesAlone, StampReader};
+use crate::time::stamp_reader::StampReader;
 use crate::time::zone::Zone;
 
 const DAY_US: i64 = 86_400_000_000;
@@ -86,15 +87,14 @@ fn read_rows(path: &Path, options: &ReadOptions) -> Result<Vec<Collected>, Impor
     let names = columns.further.columns.iter().map(|column| column.stored_name.as_str());
     let collector = Collector::new(path, RowUnit::Row, options).with_columns(names);
     let left_out = columns.further.left_out_warning();
-    let new = KeyState { dates: DatesAlone::default(), instruments, midnight: None };
-    let mut collectors = BarCollectors::new(&columns, collector, new);
+    let mut collectors = KeyedCollectors::new(collector, KeyState::new(instruments), columns.has_keys());
     let mut rows = Rows { path, columns, stamps, times, number: 0, values: Vec::new(), dates_alone: None };
     for batch in reader {
         let batch = batch.map_err(|error| failed(&error))?;
         let batch = rows.columns.split(&batch).ok_or_else(|| failed(&"a column changes its type"))?;
         rows.read(&mut collectors, &batch)?;
     }
-    let mut collected = collectors.finish()?;
+    let mut collected = collectors.finish(None)?;
     let of_dates = rows.columns.dates_alone_fault.as_deref().filter(|_| rows.dates_alone == Some(true));
     if let Some(why) = rows.stamps.whole_file_fault().or(of_dates) {
         return Err(ImportError::Columns { path: path.to_path_buf(), why: why.to_owned() });
@@ -124,56 +124,6 @@ fn checked_metadata(path: &Path, bytes: &FileBytes) -> Result<(ArrowReaderMetada
     Ok((metadata.map_err(|error| unreadable(path, error))?, footer.integrity))
 }
 
-/// The bars of the file: of one key, or of those that the rows say.
-enum BarCollectors {
-    One(Box<(Collector, KeyState)>),
-    Keyed(Box<KeyedCollectors<KeyState>>),
-}
-
-/// What the rows of a key say of those to come.
-#[derive(Clone)]
-struct KeyState {
-    dates: DatesAlone,
-    instruments: Instruments,
-    /// The last time, if it was a midnight.
-    midnight: Option<Stamp>,
-}
-
-impl BarCollectors {
-    fn new(columns: &ParquetColumns, collector: Collector, state: KeyState) -> Self {
-        if columns.has_keys() {
-            Self::Keyed(Box::new(KeyedCollectors::new(collector, state)))
-        } else {
-            Self::One(Box::new((collector, state)))
-        }
-    }
-
-    fn of_row(
-        &mut self,
-        key: Option<&str>,
-        place: impl FnOnce() -> FileLine,
-    ) -> Result<(&mut Collector, &mut KeyState), ImportError> {
-        match self {
-            Self::One(one) => Ok((&mut one.0, &mut one.1)),
-            Self::Keyed(keys) => {
-                let of_key = keys.of_row(key.unwrap_or_default().trim(), place)?;
-                Ok((&mut of_key.collector, &mut of_key.state))
-            }
-        }
-    }
-
-    fn finish(self) -> Result<Vec<Collected>, ImportError> {
-        match self {
-            Self::Keyed(keys) => keys.finish(None),
-            Self::One(one) => {
-                let mut collected = one.0.finish(None)?;
-                collected.symbol = one.1.instruments.symbol();
-                Ok(vec![collected])
-            }
-        }
-    }
-}
-
 struct Rows<'a> {
     path: &'a Path,
     columns: ParquetColumns,
@@ -187,13 +137,13 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn read(&mut self, collectors: &mut BarCollectors, batch: &BarBatch) -> Result<(), ImportError> {
+    fn read(&mut self, collectors: &mut KeyedCollectors, batch: &BarBatch) -> Result<(), ImportError> {
         for (row, close) in batch.closes.iter().enumerate() {
             self.number += 1;
             let number = self.number;
             let place = || FileLine::new(self.path, RowUnit::Row, number);
-            let key = batch.keys.as_ref().map(|keys| text(keys, row));
-            let (collector, state) = collectors.of_row(key, place)?;
+            let key = batch.keys.as_ref().map_or(UNNAMED, |keys| text(keys, row).trim());
+            let KeyedCollector { collector, state, .. } = collectors.of_row(key, place)?;
             collector.count_row();
             match self.bar(state, batch, row, close) {
                 Ok(bar) => collector.keep(number, bar, &self.values)?,
@@ -216,10 +166,7 @@ impl Rows<'_> {
             let values = batch.instruments.iter().map(|column| text(column, row));
             state.instruments.check(self.number, values)?;
         }
-        self.stamps.swap_dates(&mut state.dates);
-        let stamp = self.stamp(&mut state.midnight, batch, row);
-        self.stamps.swap_dates(&mut state.dates);
-        let stamp = stamp.map_err(RowRefusal::Row)?;
+        let stamp = self.stamp(state, batch, row).map_err(RowRefusal::Row)?;
         let close = close.ok_or(RowFault::Close).and_then(checked_price).map_err(RowRefusal::Row)?;
         let instant_us = self.times.instant_us(stamp)?;
         self.read_further(batch, row).map_err(RowRefusal::Row)?;
@@ -236,20 +183,15 @@ impl Rows<'_> {
         Ok(())
     }
 
-    fn stamp(
-        &mut self,
-        midnight: &mut Option<Stamp>,
-        batch: &BarBatch,
-        row: usize,
-    ) -> Result<Stamp, RowFault> {
+    fn stamp(&mut self, state: &mut KeyState, batch: &BarBatch, row: usize) -> Result<Stamp, RowFault> {
         match &batch.times {
             TimeValues::Ticks(ticks) if ticks.is_valid(row) => {
                 let stamp = self.columns.stamp(ticks.value(row))?;
-                self.check_date(midnight, stamp).map(|()| stamp)
+                self.check_date(&mut state.midnight, stamp).map(|()| stamp)
             }
             TimeValues::Texts(times) if times.is_valid(row) => {
                 let date = batch.dates.as_ref().map(|dates| text(dates, row));
-                self.stamps.read(date, times.value(row))
+                self.stamps.read(&mut state.dates, date, times.value(row))
             }
             _ => Err(RowFault::Time),
         }

@@ -1,14 +1,14 @@
 //! Reads bars from delimited text: blocks of lines on all cores, their rows put into order one after the other.
 //!
-//! Each block is read from the state that the rows before it are expected to leave, and once more, in its turn, where they
-//! left another. So the result, whatever it is, is that of reading line by line.
+//! Each block is read from the state that the rows before it are expected to leave, and the rows of each key in it as if they
+//! were the first of that key; once more, in its turn, where that makes a difference. So the result, whatever it is, is that
+//! of reading line by line.
 
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::text_blocks::{BLOCK_BYTES, TextBlock, TextBlocks};
-use super::text_keys;
 use super::text_rows::{RowsState, TextRows, too_long};
 use crate::archive::{self, Opened};
 use crate::cores::{Cores, Pieces, in_order};
@@ -17,6 +17,7 @@ use crate::formats::TextRules;
 use crate::read_options::ReadOptions;
 use crate::rows::batch::Batch;
 use crate::rows::collector::{Collected, Collector};
+use crate::rows::keyed_collectors::KeyedCollectors;
 
 /// Reads one text file.
 pub(super) fn read(
@@ -42,11 +43,7 @@ fn read_blocks(
     let names = further.columns.iter().map(|column| column.stored_name.as_str());
     let collector = Collector::new(path, RowUnit::Line, options).with_columns(names);
     let left_out = further.left_out_warning();
-    let (mut collected, short_rows) = if rows.layout().key.is_some() {
-        text_keys::read(path, rows, collector, (first, blocks), entry.as_deref())?
-    } else {
-        read_bars(cores, rows, collector, (first, blocks), entry)?
-    };
+    let (mut collected, short_rows) = read_bars(cores, rows, collector, (first, blocks), entry.as_deref())?;
     if let Some(first) = collected.first_mut() {
         let ignored_bytes = ignored_bytes.get();
         let ignored = (ignored_bytes > 0)
@@ -62,23 +59,23 @@ fn read_blocks(
     Ok(collected)
 }
 
-/// Reads the bars of one key. Also returns how many rows ended after their close.
+/// Reads the bars, by key. Also returns how many rows ended after their close.
 fn read_bars<'a>(
     cores: &'a Cores,
     rows: TextRows,
     collector: Collector,
     (first, blocks): (VecDeque<TextBlock>, TextBlocks<'a>),
-    entry: Option<String>,
+    entry: Option<&str>,
 ) -> Result<(Vec<Collected>, u64), ImportError> {
-    let state = Arc::new(rows.state().clone());
-    let mut file = TextFile { cores, blocks, first, rows, state, is_steady: false, collector, short_rows: 0 };
+    let (state, keys) = (Arc::new(rows.state().clone()), rows.collectors(collector));
+    let mut file = TextFile { cores, blocks, first, rows, state, is_steady: false, keys, short_rows: 0 };
     let rows = file.rows.clone();
     in_order(&mut file, cores, || {
         let mut rows = rows.clone();
         move |piece| read_block(&mut rows, piece)
     })?;
     let short_rows = file.short_rows;
-    Ok((vec![file.finish(entry)?], short_rows))
+    Ok((file.finish(entry)?, short_rows))
 }
 
 /// Finds the layout in the first line. Returns the blocks that were read, which begin with the first row.
@@ -138,11 +135,11 @@ struct TextFile<'a> {
     state: Arc<RowsState>,
     /// The last block changed nothing of that.
     is_steady: bool,
-    collector: Collector,
+    keys: KeyedCollectors,
     short_rows: u64,
 }
 
-/// A block, read from the state `from`.
+/// A block, read from the state `from` and as the first rows of each key.
 struct ReadBlock {
     block: TextBlock,
     from: Arc<RowsState>,
@@ -152,7 +149,7 @@ struct ReadBlock {
 
 fn read_block(rows: &mut TextRows, (block, from): (TextBlock, Arc<RowsState>)) -> ReadBlock {
     rows.set_state(RowsState::clone(&from));
-    let batch = rows.read(&block);
+    let batch = rows.read(&block, None);
     ReadBlock { batch, to: rows.state().clone(), block, from }
 }
 
@@ -177,8 +174,11 @@ impl Pieces for TextFile<'_> {
     }
 
     fn take(&mut self, mut done: ReadBlock) -> Result<(), ImportError> {
-        if !Arc::ptr_eq(&done.from, &self.state) && done.from != self.state {
-            done = read_block(&mut self.rows, (done.block, Arc::clone(&self.state)));
+        let is_expected = Arc::ptr_eq(&done.from, &self.state) || done.from == self.state;
+        if !is_expected || !self.keys.precede(&mut done.batch) {
+            self.rows.set_state(RowsState::clone(&self.state));
+            done.batch = self.rows.read(&done.block, Some(&self.keys));
+            done.to = self.rows.state().clone();
         }
         self.is_steady = done.to == *self.state;
         if !self.is_steady {
@@ -186,17 +186,17 @@ impl Pieces for TextFile<'_> {
         }
         self.blocks.recycle(done.block);
         self.short_rows += done.batch.short_rows;
-        self.collector.add(done.batch)
+        let rows = &self.rows;
+        self.keys.add(done.batch, |number| rows.file_line(number))
     }
 }
 
 impl TextFile<'_> {
-    fn finish(self, entry: Option<String>) -> Result<Collected, ImportError> {
-        let mut collected = self.collector.finish(entry)?;
+    fn finish(self, entry: Option<&str>) -> Result<Vec<Collected>, ImportError> {
+        let collected = self.keys.finish(entry)?;
         let mut rows = self.rows;
         rows.set_state(RowsState::clone(&self.state));
         rows.check_whole_file()?;
-        collected.symbol = rows.symbol();
         Ok(collected)
     }
 }

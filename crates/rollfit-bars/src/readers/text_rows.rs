@@ -1,8 +1,10 @@
 //! [`TextRows`]: from the lines of a text file to bars.
 //!
-//! What a row says of the rows after it is in [`RowsState`]. Reading is a function of the state and the lines alone, so that
-//! blocks can be read side by side from the state that is expected, and again where that was another.
+//! What a row says of the rows after it is in [`RowsState`], or in [`KeyState`] if it says it of those of its key. Reading is a
+//! function of the states and the lines alone, so that blocks can be read side by side from the states that are expected, and
+//! again where these were others.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::import::Bar;
@@ -14,12 +16,15 @@ use crate::error::{FileLine, ImportError, RowFault, RowUnit, shown};
 use crate::formats::{Format, TextRules};
 use crate::read_options::ReadOptions;
 use crate::rows::batch::Batch;
+use crate::rows::collector::Collector;
 use crate::rows::instruments::Instruments;
+use crate::rows::key_state::KeyState;
+use crate::rows::keyed_collectors::{KeyedCollectors, UNNAMED};
 use crate::rows::price::price;
 use crate::rows::row_refusal::RowRefusal;
 use crate::rows::time_column::TimeColumn;
 use crate::table::further_columns::further_value;
-use crate::time::stamp_reader::{DatesAlone, StampReader};
+use crate::time::stamp_reader::StampReader;
 
 /// Rows are seldom shorter: room for the bars of a block.
 const ROW_BYTES_USUAL: usize = 40;
@@ -32,28 +37,22 @@ pub(super) struct TextRows {
     times: TimeColumn,
     lenient: bool,
     state: RowsState,
+    /// How the rows of every key begin.
+    new_key: KeyState,
     /// The further columns of the row that was read last.
     values: Vec<f64>,
 }
 
-/// What the rows so far say of those to come, and of the whole file.
+/// What the rows so far say of those to come, of any key, and of the whole file.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct RowsState {
     /// The format that the file looks like instead, until its first row is read.
     hint: Option<Format>,
     stamps: StampReader,
-    instruments: Instruments,
     /// No number so far has a decimal point, where a decimal comma could pass for the delimiter.
     may_be_split: bool,
     /// Rows that ended in an empty last column, and in an empty field behind it.
     ends: (bool, bool),
-}
-
-/// What the rows of a key say of those to come, in a file of many keys.
-#[derive(Clone, Default)]
-pub(super) struct KeyState {
-    dates: DatesAlone,
-    instruments: Instruments,
 }
 
 impl TextRows {
@@ -81,13 +80,13 @@ impl TextRows {
         let state = RowsState {
             hint,
             stamps: layout.stamp_reader(),
-            instruments: Instruments::new(layout.instruments.clone()),
             may_be_split: layout.may_split_numbers(),
             ends: (false, false),
         };
         let times = TimeColumn::new(options)?.stated(layout.zone.clone());
-        let lenient = options.lenient;
-        Ok(Self { path: path.to_path_buf(), layout, times, lenient, state, values: Vec::new() })
+        let new_key = KeyState::new(Instruments::new(layout.instruments.clone()));
+        let (path, lenient) = (path.to_path_buf(), options.lenient);
+        Ok(Self { path, layout, times, lenient, state, new_key, values: Vec::new() })
     }
 
     pub(super) fn layout(&self) -> &Layout {
@@ -100,9 +99,10 @@ impl TextRows {
         row.map(|text| self.layout.settle_further(text)).is_some()
     }
 
-    /// The key that a row says; none where the row has not the fields of one, or breaks off before the key is certain.
-    pub(super) fn key<'a>(&self, line: Line<'a>) -> Option<&'a str> {
-        let (text, key) = (line.text()?, self.layout.key?);
+    /// The key of a row; none where the row has not the fields of one, or breaks off before the key is certain.
+    fn key<'a>(&self, line: Line<'a>) -> Option<&'a str> {
+        let Some(key) = self.layout.key else { return Some(UNNAMED) };
+        let text = line.text()?;
         let is_short =
             || self.lenient && self.layout.is_before_close(key) && self.layout.split_short(text).is_some();
         let is_row = self.layout.split(text).is_ok() || is_short();
@@ -111,41 +111,26 @@ impl TextRows {
     }
 
     /// Why a row without a key is no bar.
-    pub(super) fn without_key(&mut self, line: Line<'_>) -> Result<(Bar, RowEnd), RowRefusal> {
-        self.bar(line)?;
+    fn without_key(&mut self, line: Line<'_>) -> Result<(Bar, RowEnd), RowRefusal> {
+        let mut of_no_key = self.new_key.clone();
+        self.bar(line, &mut of_no_key)?;
         let found = line.text().map_or(0, |text| self.layout.fields(text).count());
         Err(RowRefusal::Row(RowFault::FieldCount { found, expected: self.layout.width() }))
     }
 
     /// Whether the file ends in this row without a line end, and the key is the last that was read of it.
-    pub(super) fn may_end_in_half_a_key(&self, line: Line<'_>) -> bool {
+    fn may_end_in_half_a_key(&self, line: Line<'_>) -> bool {
         !line.has_end && self.layout.key.is_some_and(|key| key + 1 == self.layout.width())
     }
 
-    /// How the rows of every key begin.
-    pub(super) fn key_state(&self) -> KeyState {
-        KeyState { dates: DatesAlone::default(), instruments: self.state.instruments.clone() }
+    /// No bars yet, of the keys that the rows say or of the one that they do not.
+    pub(super) fn collectors(&self, new: Collector) -> KeyedCollectors {
+        KeyedCollectors::new(new, self.new_key.clone(), self.layout.key.is_some())
     }
 
-    /// Goes on with the rows of another key, and gives back what those before said.
-    pub(super) fn swap_key(&mut self, key: &mut KeyState) {
-        self.state.stamps.swap_dates(&mut key.dates);
-        std::mem::swap(&mut self.state.instruments, &mut key.instruments);
-    }
-
-    /// The format that the file looks like instead, while its first row is read.
-    pub(super) fn take_hint(&mut self) -> Option<Format> {
-        self.state.hint.take()
-    }
-
-    /// The further columns of the row that was read last.
-    pub(super) fn values(&self) -> &[f64] {
-        &self.values
-    }
-
-    /// The first column that holds a symbol, and the symbol.
-    pub(super) fn symbol(self) -> Option<(String, String)> {
-        self.state.instruments.symbol()
+    /// Where a row is.
+    pub(super) fn file_line(&self, number: u64) -> FileLine {
+        FileLine::new(&self.path, RowUnit::Line, number)
     }
 
     pub(super) fn state(&self) -> &RowsState {
@@ -156,23 +141,33 @@ impl TextRows {
         self.state = state;
     }
 
-    /// Reads rows until one stops the reading.
-    pub(super) fn read(&mut self, block: &TextBlock) -> Batch {
+    /// Reads rows until one stops the reading: as those that follow the rows of `before`, or as the first of each key.
+    pub(super) fn read(&mut self, block: &TextBlock, before: Option<&KeyedCollectors>) -> Batch {
         let columns = self.layout.further.columns.len();
         let mut batch = Batch::with_room(block.len() / ROW_BYTES_USUAL, columns);
+        let mut keys = BlockKeys { before, by_name: HashMap::new() };
         for line in block.lines() {
             if line.is_too_long() {
                 batch.stop = Some(too_long(&self.path, line.number));
                 break;
             }
-            batch.rows_read += 1;
-            match self.bar(line) {
+            let key = self.key(line);
+            let row = if key.is_some_and(|key| self.may_end_in_half_a_key(line) && keys.may_be_cut(key)) {
+                Err(RowRefusal::Row(RowFault::HalfKey))
+            } else if let Some(key) = key {
+                let at = keys.begin_row(&mut batch, key, line.number, &self.new_key);
+                self.bar(line, &mut batch.keys[at].state)
+            } else {
+                self.without_key(line)
+            };
+            batch.count_row();
+            match row {
                 Ok((bar, end)) => {
                     batch.keep(line.number, bar, &self.values);
                     batch.short_rows += u64::from(end == RowEnd::Short);
                 }
                 Err(refusal) => {
-                    let place = || FileLine::new(&self.path, RowUnit::Line, line.number);
+                    let place = || self.file_line(line.number);
                     batch.refuse(self.lenient, refusal, place, || shown(line.bytes), self.state.hint);
                 }
             }
@@ -184,16 +179,16 @@ impl TextRows {
         batch
     }
 
-    /// Reads a row; its further columns are then in `values`.
-    pub(super) fn bar(&mut self, line: Line<'_>) -> Result<(Bar, RowEnd), RowRefusal> {
+    /// Reads a row after those of its key; its further columns are then in `values`.
+    fn bar(&mut self, line: Line<'_>, of_key: &mut KeyState) -> Result<(Bar, RowEnd), RowRefusal> {
         let text = line.text().ok_or(RowRefusal::Row(RowFault::NotUtf8))?;
         let row = self.split(text).map_err(RowRefusal::Row)?;
-        let state = &mut self.state;
-        if !state.instruments.is_empty() {
-            state.instruments.check(line.number, self.layout.fields(text))?;
+        if !of_key.instruments.is_empty() {
+            of_key.instruments.check(line.number, self.layout.fields(text))?;
         }
+        let state = &mut self.state;
         state.may_be_split = state.may_be_split && !self.layout.has_decimal_point(text);
-        let stamp = state.stamps.read(row.date, row.time).map_err(RowRefusal::Row)?;
+        let stamp = state.stamps.read(&mut of_key.dates, row.date, row.time).map_err(RowRefusal::Row)?;
         let close = price(row.close).map_err(RowRefusal::Row)?;
         if !line.has_end && self.layout.may_end_in_half_a_close(text) {
             return Err(RowRefusal::Row(RowFault::HalfClose));
@@ -249,6 +244,42 @@ impl TextRows {
             Some(why) => Err(ImportError::Columns { path: self.path.clone(), why: why.to_owned() }),
             None => Ok(()),
         }
+    }
+}
+
+/// The keys of a block, by name.
+struct BlockKeys<'a> {
+    /// The rows before the block, where these are known.
+    before: Option<&'a KeyedCollectors>,
+    by_name: HashMap<&'a str, usize>,
+}
+
+impl<'a> BlockKeys<'a> {
+    /// Finds the key of the next row in the batch of the block.
+    fn begin_row(&mut self, batch: &mut Batch, key: &'a str, line: u64, new: &KeyState) -> usize {
+        let last = batch.last_key().filter(|(_, name)| *name == key);
+        if let Some((at, _)) = last {
+            return at;
+        }
+        let at = *self.by_name.entry(key).or_insert_with(|| {
+            let state = self.before.and_then(|before| before.state(key)).unwrap_or(new);
+            batch.add_key(key, line, state.clone())
+        });
+        batch.begin_run(at);
+        at
+    }
+
+    /// Whether a key at the very end of a file may be the beginning of another one: it is new, or another begins with it. So it may
+    /// where the rows before are not known.
+    fn may_be_cut(&self, key: &str) -> bool {
+        let Some(before) = self.before else { return true };
+        let mut is_new = true;
+        let mut begins = |other: &str| {
+            is_new &= other != key;
+            other.len() > key.len() && other.starts_with(key)
+        };
+        let is_begun = before.names().any(&mut begins) || self.by_name.keys().any(|other| begins(other));
+        is_new || is_begun
     }
 }
 

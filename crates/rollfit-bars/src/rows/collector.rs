@@ -9,11 +9,12 @@
 //! jumps forward after several rows, it is refused, strictly and leniently; after two, the second was a jump back.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use rollfit_job::import::{Bar, BarColumn};
 
-use super::batch::Batch;
+use super::batch::{Batch, RowCounts};
 use super::file_report::FileReport;
 use super::lines::Lines;
 use super::row_refusal::RowRefusal;
@@ -99,12 +100,11 @@ impl Collector {
         FileLine::new(&self.path, self.report.unit, number)
     }
 
-    /// Takes in rows that follow those before.
-    pub(crate) fn add(&mut self, batch: Batch) -> Result<(), ImportError> {
-        self.report.rows_read += batch.rows_read;
-        let (mut at, mut values) = (0, Vec::new());
-        while at < batch.bars.len() {
-            let newer = self.newer_rows(&batch.bars[at..]);
+    /// Takes in bars of a batch, which follow those before.
+    pub(crate) fn add(&mut self, batch: &Batch, bars: Range<usize>) -> Result<(), ImportError> {
+        let (mut at, mut values) = (bars.start, Vec::new());
+        while at < bars.end {
+            let newer = self.newer_rows(&batch.bars[at..bars.end]);
             if newer == 0 {
                 values.clear();
                 values.extend(batch.columns.iter().map(|column| column[at]));
@@ -119,12 +119,17 @@ impl Collector {
             self.lines.extend(&batch.lines, at..at + newer);
             at += newer;
         }
-        for (cause, rows) in batch.dropped {
+        Ok(())
+    }
+
+    /// Counts rows of a batch.
+    pub(crate) fn count(&mut self, rows: RowCounts) {
+        self.report.rows_read += rows.rows_read;
+        for (cause, rows) in rows.dropped {
             *self.report.dropped.entry(cause).or_insert(0) += rows;
         }
         // Where a bar was kept, the first error is never told.
-        self.first_error = self.first_error.take().or(batch.first_error);
-        batch.stop.map_or(Ok(()), Err)
+        self.first_error = self.first_error.take().or(rows.first_error);
     }
 
     /// How many of these bars are each newer than all before, in a file that is oldest first.

@@ -1,5 +1,7 @@
 //! [`Instruments`]: a file holds one instrument: the columns that say which never change.
 
+use std::sync::Arc;
+
 use super::row_refusal::{OtherInstrument, RowRefusal};
 use crate::error::shown;
 use crate::table::column_names::is_symbol;
@@ -13,16 +15,17 @@ pub(crate) struct Instruments {
 #[derive(Debug, Clone, PartialEq)]
 struct InstrumentColumn {
     index: usize,
-    name: String,
+    name: Arc<str>,
     /// Line or row of the first value, and the value.
-    first: Option<(u64, String)>,
+    first: Option<(u64, Arc<str>)>,
 }
 
 impl Instruments {
     /// Watches columns, given by their index in a row and their name.
     pub(crate) fn new(columns: Vec<(usize, String)>) -> Self {
-        let columns = columns.into_iter().map(|(index, name)| InstrumentColumn { index, name, first: None });
-        Self { columns: columns.collect() }
+        let column =
+            |(index, name): (usize, String)| InstrumentColumn { index, name: name.into(), first: None };
+        Self { columns: columns.into_iter().map(column).collect() }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -43,21 +46,31 @@ impl Instruments {
         Ok(())
     }
 
+    /// Gives the first values to the same columns of `later` rows, which saw none before; returns false where theirs differ.
+    pub(crate) fn precede(&self, later: &mut Self) -> bool {
+        self.columns.iter().zip(&mut later.columns).all(|(column, later)| {
+            let Some((number, value)) = &column.first else { return true };
+            let later = later.first.replace((*number, Arc::clone(value)));
+            later.is_none_or(|(_, later)| later == *value)
+        })
+    }
+
     /// The first column that holds a symbol, and the symbol.
-    pub(crate) fn symbol(self) -> Option<(String, String)> {
-        let named = |column: InstrumentColumn| Some((column.name, column.first?.1));
-        self.columns.into_iter().filter(|column| is_symbol(&column.name)).find_map(named)
+    pub(crate) fn symbol(&self) -> Option<(String, String)> {
+        let named =
+            |column: &InstrumentColumn| Some((column.name.to_string(), column.first.as_ref()?.1.to_string()));
+        self.columns.iter().filter(|column| is_symbol(&column.name)).find_map(named)
     }
 }
 
 impl InstrumentColumn {
     fn check(&mut self, number: u64, value: &str) -> Result<(), RowRefusal> {
-        let (earlier_number, earlier) = self.first.get_or_insert_with(|| (number, value.to_owned()));
-        if earlier == value {
+        let (earlier_number, earlier) = self.first.get_or_insert_with(|| (number, value.into()));
+        if **earlier == *value {
             return Ok(());
         }
         Err(RowRefusal::Instrument(Box::new(OtherInstrument {
-            column: self.name.clone(),
+            column: self.name.to_string(),
             value: shown(value.as_bytes()),
             earlier_number: *earlier_number,
             earlier_value: shown(earlier.as_bytes()),

@@ -1,36 +1,50 @@
-//! [`KeyedCollectors`]: the bars of a file that holds many keys, each key put into order by itself.
+//! [`KeyedCollectors`]: the bars of a file by key, each key put into order by itself.
 
 use std::collections::HashMap;
 
 use rollfit_job::key::{KeysByCase, check_key};
 
+use super::batch::Batch;
 use super::collector::{Collected, Collector};
+use super::key_state::KeyState;
 use crate::error::{FileLine, ImportError};
 
-/// The bars of one file by key, in the making. `P` is what the rows of a key say of its later rows.
-pub(crate) struct KeyedCollectors<P> {
-    keys: Vec<KeyedCollector<P>>,
+/// In place of the key of a file whose rows do not say any. No key is empty.
+pub(crate) const UNNAMED: &str = "";
+
+/// The bars of one file by key, in the making.
+pub(crate) struct KeyedCollectors {
+    keys: Vec<KeyedCollector>,
     by_key: HashMap<String, usize>,
     by_case: KeysByCase,
     /// The key of the row before.
     last: usize,
     /// How a key begins.
     new: Collector,
-    new_state: P,
+    new_state: KeyState,
 }
 
 /// The bars of one key.
-pub(crate) struct KeyedCollector<P> {
+pub(crate) struct KeyedCollector {
     key: String,
     pub(crate) collector: Collector,
-    pub(crate) state: P,
+    pub(crate) state: KeyState,
 }
 
-impl<P: Clone> KeyedCollectors<P> {
-    /// No keys yet; each begins with these.
-    pub(crate) fn new(new: Collector, new_state: P) -> Self {
-        let (keys, by_key) = (Vec::new(), HashMap::new());
-        Self { keys, by_key, by_case: KeysByCase::default(), last: 0, new, new_state }
+impl KeyedCollectors {
+    /// For a file that says its keys, of which each begins with these, or for one that does not.
+    pub(crate) fn new(new: Collector, new_state: KeyState, has_keys: bool) -> Self {
+        let (keys, by_key, by_case) = (Vec::new(), HashMap::new(), KeysByCase::default());
+        let mut collectors = Self { keys, by_key, by_case, last: 0, new, new_state };
+        if !has_keys {
+            collectors.begin(UNNAMED);
+        }
+        collectors
+    }
+
+    /// What the rows of a key so far say.
+    pub(crate) fn state(&self, key: &str) -> Option<&KeyState> {
+        self.by_key.get(key).map(|at| &self.keys[*at].state)
     }
 
     /// The key of the row at `place`.
@@ -38,29 +52,63 @@ impl<P: Clone> KeyedCollectors<P> {
         &mut self,
         key: &str,
         place: impl FnOnce() -> FileLine,
-    ) -> Result<&mut KeyedCollector<P>, ImportError> {
+    ) -> Result<&mut KeyedCollector, ImportError> {
         let is_last = self.keys.get(self.last).is_some_and(|last| last.key == key);
         if !is_last {
             self.last = match self.by_key.get(key) {
                 Some(at) => *at,
-                None => self.add(key, place)?,
+                None => self.add_key(key, place)?,
             };
         }
         Ok(&mut self.keys[self.last])
     }
 
-    /// Whether a key at the very end of a file may be the beginning of another one: it is new, or another begins with it.
-    pub(crate) fn may_be_cut(&self, key: &str) -> bool {
-        !self.by_key.contains_key(key)
-            || self.keys.iter().any(|other| other.key.len() > key.len() && other.key.starts_with(key))
+    /// The keys so far.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.key.as_str())
     }
 
-    /// Where a row is counted that has no readable key: with the row before it, or the first of all.
-    pub(crate) fn of_unreadable_row(&mut self) -> &mut Collector {
-        self.keys.get_mut(self.last).map_or(&mut self.new, |last| &mut last.collector)
+    /// Has the keys of a batch go on from the rows before, if it was read without these; returns false where it is to be read again,
+    /// after them.
+    pub(crate) fn precede(&self, batch: &mut Batch) -> bool {
+        let mut keys = std::mem::take(&mut batch.keys);
+        let is_same = !batch.depends_on_earlier_rows
+            && keys
+                .iter_mut()
+                .all(|key| self.state(batch.name(key)).is_none_or(|state| state.precede(&mut key.state)));
+        batch.keys = keys;
+        is_same
     }
 
-    fn add(&mut self, key: &str, place: impl FnOnce() -> FileLine) -> Result<usize, ImportError> {
+    /// Takes in rows that follow those before.
+    pub(crate) fn add(
+        &mut self,
+        mut batch: Batch,
+        place: impl Fn(u64) -> FileLine,
+    ) -> Result<(), ImportError> {
+        let of_row_before = self.keys.get_mut(self.last).map_or(&mut self.new, |last| &mut last.collector);
+        of_row_before.count(std::mem::take(&mut batch.keyless));
+        let (mut known, mut start) = (Vec::with_capacity(batch.keys.len()), 0);
+        for run in &batch.runs {
+            match known.get(run.key) {
+                Some(at) => self.last = *at,
+                None => {
+                    let key = &batch.keys[run.key];
+                    self.of_row(batch.name(key), || place(key.first_line))?;
+                    known.push(self.last);
+                }
+            }
+            self.keys[self.last].collector.add(&batch, start..run.end)?;
+            start = run.end;
+        }
+        for (key, at) in batch.keys.into_iter().zip(known) {
+            self.keys[at].collector.count(key.counts);
+            self.keys[at].state = key.state;
+        }
+        batch.stop.map_or(Ok(()), Err)
+    }
+
+    fn add_key(&mut self, key: &str, place: impl FnOnce() -> FileLine) -> Result<usize, ImportError> {
         let refused = |why: String| ImportError::RowKey { place: place(), why };
         if let Err(why) = check_key(key) {
             return Err(refused(format!("{why}; correct the column of --key-column, or name another")));
@@ -68,13 +116,17 @@ impl<P: Clone> KeyedCollectors<P> {
         if let Err(why) = self.by_case.add(key) {
             return Err(refused(format!("{why}; write the key in one way in the whole file")));
         }
+        Ok(self.begin(key))
+    }
+
+    fn begin(&mut self, key: &str) -> usize {
         let at = self.keys.len();
         // What was counted before the first key was known belongs to it.
         let another = self.new.another();
         let collector = if at == 0 { std::mem::replace(&mut self.new, another) } else { another };
         self.keys.push(KeyedCollector { key: key.to_owned(), collector, state: self.new_state.clone() });
         self.by_key.insert(key.to_owned(), at);
-        Ok(at)
+        at
     }
 
     /// Ends the file: the keys in the order in which they appear, each with a bar.
@@ -83,10 +135,14 @@ impl<P: Clone> KeyedCollectors<P> {
             return self.new.finish(entry.map(str::to_owned)).map(|collected| vec![collected]);
         }
         let (mut read, mut unread, mut first_error) = (Vec::new(), Vec::new(), None);
-        for KeyedCollector { key, collector, .. } in self.keys {
+        for KeyedCollector { key, collector, state } in self.keys {
             match collector.finish(entry.map(str::to_owned)) {
                 Ok(mut collected) => {
-                    collected.key = Some(key);
+                    if key == UNNAMED {
+                        collected.symbol = state.instruments.symbol();
+                    } else {
+                        collected.key = Some(key);
+                    }
                     read.push(collected);
                 }
                 Err(error) => {
@@ -117,7 +173,8 @@ mod tests {
 
     fn collect(rows: &[(&str, i64)]) -> Result<Vec<(String, usize)>, String> {
         let options = ReadOptions::new(Format::Csv);
-        let mut keys = KeyedCollectors::new(Collector::new(Path::new("x"), RowUnit::Line, &options), ());
+        let new = Collector::new(Path::new("x"), RowUnit::Line, &options);
+        let mut keys = KeyedCollectors::new(new, KeyState::default(), true);
         let mut add = |number: u64, key: &str, instant_us: i64| {
             let place = || FileLine::new(Path::new("x"), RowUnit::Line, number);
             let of_key = keys.of_row(key, place)?;

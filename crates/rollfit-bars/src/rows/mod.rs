@@ -4,6 +4,7 @@ pub(crate) mod batch;
 pub(crate) mod collector;
 pub(crate) mod file_report;
 pub(crate) mod instruments;
+pub(crate) mod key_state;
 pub(crate) mod keyed_collectors;
 pub(crate) mod lines;
 pub(crate) mod price;

@@ -37,6 +37,11 @@ impl RowRefusal {
         }
     }
 
+    /// Whether the row may be read in another way once it is known which rows come before it: those of its key, or all keys.
+    pub(crate) fn depends_on_earlier_rows(&self) -> bool {
+        matches!(self, Self::Instrument(_) | Self::Row(RowFault::DateAlone | RowFault::HalfKey))
+    }
+
     /// The error of a row. `hint` is the format that the file looks like instead.
     pub(crate) fn into_error(self, place: FileLine, shown: String, hint: Option<Format>) -> ImportError {
         match self {

@@ -2,7 +2,7 @@
 //!
 //! Each row alone may read well and still be wrong. So all epochs of a file have one unit, all times of day made of digits
 //! have one length (`500` may be 00:05:00 or 05:00), a date without a time of day comes once but for a few repetitions, and
-//! epochs that all read as dates too are refused.
+//! epochs that all read as dates too are refused. The dates are those of a key, where a file has many.
 
 use super::epoch::epoch;
 use super::stamp::Stamp;
@@ -30,12 +30,12 @@ pub(crate) struct StampReader {
     /// Every epoch so far also reads as a date.
     ambiguous: bool,
     time_digits: Option<usize>,
-    dates: DatesAlone,
 }
 
 /// The dates without a time of day so far, of a file or of one key in it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct DatesAlone {
+    first: Option<Stamp>,
     last: Option<Stamp>,
     /// How often one was another than the one before, and how often the same.
     others: u64,
@@ -44,21 +44,21 @@ pub(crate) struct DatesAlone {
 
 impl StampReader {
     pub(crate) fn new(rules: StampRules) -> Self {
-        Self { rules, unit: None, ambiguous: false, time_digits: None, dates: DatesAlone::default() }
+        Self { rules, unit: None, ambiguous: false, time_digits: None }
     }
 
-    /// Reads the time of the next row.
-    pub(crate) fn read(&mut self, date: Option<&str>, time: &str) -> Result<Stamp, RowFault> {
+    /// Reads the time of the next row, after these dates of its key.
+    pub(crate) fn read(
+        &mut self,
+        dates: &mut DatesAlone,
+        date: Option<&str>,
+        time: &str,
+    ) -> Result<Stamp, RowFault> {
         let stamp = match date {
             Some(date) if is_time_of_day(time) => self.date_and_time(date, time)?,
-            _ => self.whole(time)?,
+            _ => self.whole(dates, time)?,
         };
         Ok(if self.rules.in_utc { stamp.in_utc() } else { stamp })
-    }
-
-    /// Goes on with the dates of another key, and gives back those before.
-    pub(crate) fn swap_dates(&mut self, dates: &mut DatesAlone) {
-        std::mem::swap(&mut self.dates, dates);
     }
 
     /// What is wrong with all rows together.
@@ -82,25 +82,13 @@ impl StampReader {
         Stamp::date_and_time(date, time)
     }
 
-    fn whole(&mut self, time: &str) -> Result<Stamp, RowFault> {
+    fn whole(&mut self, dates: &mut DatesAlone, time: &str) -> Result<Stamp, RowFault> {
         match Stamp::date_time(time) {
             Ok((stamp, true)) => Ok(stamp),
-            Ok((stamp, false)) => self.date_alone(stamp),
+            Ok((stamp, false)) => dates.add(stamp, self.rules.has_time_beside).map(|()| stamp),
             Err(RowFault::Time) if self.rules.epochs => self.epoch(time),
             Err(fault) => Err(fault),
         }
-    }
-
-    fn date_alone(&mut self, stamp: Stamp) -> Result<Stamp, RowFault> {
-        let DatesAlone { last, others, repeats } = &mut self.dates;
-        let count = if *last == Some(stamp) { &mut *repeats } else { &mut *others };
-        *count += 1;
-        // Daily bars, the last of them twice, are not bars of a shorter period without their times of day.
-        if self.rules.has_time_beside || *repeats * OTHERS_PER_REPEAT > *others {
-            return Err(RowFault::DateAlone);
-        }
-        *last = Some(stamp);
-        Ok(stamp)
     }
 
     fn epoch(&mut self, time: &str) -> Result<Stamp, RowFault> {
@@ -114,6 +102,35 @@ impl StampReader {
             return Err(RowFault::EpochUnits { expected: unit, found: epoch.unit });
         }
         Ok(Stamp::Instant { us: epoch.us, offset_s: 0 })
+    }
+}
+
+impl DatesAlone {
+    fn add(&mut self, date: Stamp, has_time_beside: bool) -> Result<(), RowFault> {
+        let count = if self.last == Some(date) { &mut self.repeats } else { &mut self.others };
+        *count += 1;
+        // Daily bars, the last of them twice, are not bars of a shorter period without their times of day.
+        if has_time_beside || self.has_too_many_repeats() {
+            return Err(RowFault::DateAlone);
+        }
+        self.first.get_or_insert(date);
+        self.last = Some(date);
+        Ok(())
+    }
+
+    fn has_too_many_repeats(&self) -> bool {
+        self.repeats * OTHERS_PER_REPEAT > self.others
+    }
+
+    /// Adds these dates to `later` ones, which were read as if they were the first; returns false where that makes a difference.
+    pub(crate) fn precede(&self, later: &mut Self) -> bool {
+        // Neither these nor any of those repeat too often, so that both together never do, but for a repetition between them.
+        let is_repeated = later.first.is_some() && later.first == self.last;
+        later.first = self.first.or(later.first);
+        later.last = later.last.or(self.last);
+        later.others += self.others;
+        later.repeats += self.repeats;
+        !is_repeated && !self.has_too_many_repeats()
     }
 }
 
@@ -144,8 +161,21 @@ mod tests {
 
     const CSV: StampRules = StampRules { epochs: true, in_utc: false, has_time_beside: false };
 
-    fn csv() -> StampReader {
-        StampReader::new(CSV)
+    /// A reader of the times of one key.
+    struct Times(StampReader, DatesAlone);
+
+    impl Times {
+        fn new(rules: StampRules) -> Self {
+            Self(StampReader::new(rules), DatesAlone::default())
+        }
+
+        fn read(&mut self, date: Option<&str>, time: &str) -> Result<Stamp, RowFault> {
+            self.0.read(&mut self.1, date, time)
+        }
+    }
+
+    fn csv() -> Times {
+        Times::new(CSV)
     }
 
     /// Reads a column of times beside the date 2024-01-02, to minutes of the day.
@@ -202,7 +232,7 @@ mod tests {
         assert!(days.into_iter().all(|day| repeated.read(None, &day).is_ok()));
         assert!(repeated.read(None, "2024-01-20").is_ok() && repeated.read(None, "2024-01-20").is_ok());
         assert_eq!(repeated.read(None, "2024-01-20"), Err(RowFault::DateAlone));
-        let mut beside = StampReader::new(StampRules { has_time_beside: true, ..CSV });
+        let mut beside = Times::new(StampRules { has_time_beside: true, ..CSV });
         assert_eq!(beside.read(None, "2024-01-02"), Err(RowFault::DateAlone));
         assert!(beside.read(None, "2024-01-02 00:00").is_ok());
     }
@@ -220,7 +250,7 @@ mod tests {
         let fault = |times: &[&str]| {
             let mut fields = csv();
             assert!(times.iter().all(|time| fields.read(None, time).is_ok()), "{times:?}");
-            fields.whole_file_fault().is_some()
+            fields.0.whole_file_fault().is_some()
         };
         assert!(fault(&["1701020030", "1701020031"]));
         assert!(!fault(&["1701020030", "1701020090"]));

@@ -67,17 +67,21 @@ fn a_zip_is_unpacked_as_it_is_read() {
     assert!(many < few + MANY as u64 / 10, "{few} bytes without the blank lines, {many} with {MANY} of them");
 }
 
-/// The most memory in bytes that an import of a text file of this many bars holds.
-fn peak_of_text(bars: usize) -> u64 {
+/// The most memory in bytes that an import of a text file of this many bars holds, by turns of so many keys.
+fn peak_of_text(bars: usize, keys: usize) -> u64 {
     const START_S: usize = 1_483_228_800;
     let sandbox = Sandbox::new();
-    let row =
-        |at: usize| format!("{},1.055220,1.055290,1.055220,1.0552{:02},0\n", START_S + 60 * at, 22 + at % 60);
+    let row = |at: usize| {
+        let (key, time) = (at % keys, START_S + 60 * (at / keys));
+        format!("k{key},{time},1.055220,1.055290,1.055220,1.0552{:02},0\n", 22 + at % 60)
+    };
     let rows: String = (0..bars).map(row).collect();
-    sandbox.write("bars.csv", format!("time,open,high,low,close,volume\n{rows}"));
-    let arguments = ["import", "--format", "csv", "--into", "parquet:fx", "--key", "eurusd", "bars.csv"];
-    let (answer, peak) = watched(sandbox.command(&arguments));
-    answer.exits(0).says(&["1 file of 1 key"]);
+    sandbox.write("bars.csv", format!("symbol,time,open,high,low,close,volume\n{rows}"));
+    let (says_key, of_keys) =
+        if keys == 1 { (["--key", "k0"], "1 key") } else { (["--key-column", "symbol"], "20 keys") };
+    let arguments = ["import", "--format", "csv", "--into", "parquet:fx", "bars.csv"];
+    let (answer, peak) = watched(sandbox.command(&[&arguments[..], &says_key].concat()));
+    answer.exits(0).says(&[&format!("1 file of {of_keys}")]);
     peak
 }
 
@@ -85,10 +89,15 @@ fn peak_of_text(bars: usize) -> u64 {
 fn an_import_holds_its_bars_and_not_their_text() {
     const FEW: usize = 1_000;
     const MANY: usize = 2_000_000;
-    let [few, many] = [FEW, MANY].map(peak_of_text);
-    let allowed = MANY as u64 * BAR_BYTES + 100_000_000;
-    println!("peak {few} bytes for {FEW} bars, {many} for {MANY}; grown by {} of {allowed}", many - few);
-    assert!(many - few <= allowed, "grown by {}, allowed {allowed}", many - few);
+    for keys in [1, 20] {
+        let [few, many] = [FEW, MANY].map(|bars| peak_of_text(bars, keys));
+        let allowed = MANY as u64 * BAR_BYTES + 100_000_000;
+        println!(
+            "{keys} keys: peak {few} bytes for {FEW} bars, {many} for {MANY}; grown by {} of {allowed}",
+            many - few
+        );
+        assert!(many - few <= allowed, "{keys} keys: grown by {}, allowed {allowed}", many - few);
+    }
 }
 
 /// None for a process that has ended.

@@ -138,6 +138,10 @@ fn let_in_and_chatter(mut stream: TcpStream) {
     }
 }
 
+/// What `switch` asks of a configuration.
+const AS_VIEWS: [(&str, &str); 2] =
+    [("ROLLFIT_STORE__LAYOUT", "fits"), ("ROLLFIT_STORE__VIEWS_SCHEMA", "next")];
+
 /// Runs commands at a server at once, each of which is to end in time, with 3 and these words.
 fn assert_all_end(port: u16, query: &str, commands: &[&[&str]], time: Duration, words: &[&str]) {
     let workload = Workload::one();
@@ -151,7 +155,11 @@ fn assert_all_end(port: u16, query: &str, commands: &[&[&str]], time: Duration, 
                 let started = Instant::now();
                 let command: Vec<&str> =
                     command.iter().map(|word| if *word == "URL" { url } else { *word }).collect();
-                let answer = workload.run_with(&[("ROLLFIT_STORE__URL", url)], &command);
+                let mut variables = vec![("ROLLFIT_STORE__URL", url.as_str())];
+                if command[0] == "switch" {
+                    variables.extend(AS_VIEWS);
+                }
+                let answer = workload.run_with(&variables, &command);
                 let host = format!("u@127.0.0.1:{port}/d");
                 let answer = answer.exits(3).says(&[&host]).says(words);
                 assert!(started.elapsed() < time, "{command:?}: {:?}", started.elapsed());
@@ -163,7 +171,7 @@ fn assert_all_end(port: u16, query: &str, commands: &[&[&str]], time: Duration, 
 
 #[test]
 fn no_command_waits_for_a_server_that_does_not_answer() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 15] = [
         &["plan"],
         &["run"],
         &["run", "--follow"],
@@ -172,6 +180,8 @@ fn no_command_waits_for_a_server_that_does_not_answer() {
         &["adopt"],
         &["schema"],
         &["drop", "eurusd:2017-01"],
+        &["switch", "next"],
+        &["switch", "next", "--back"],
         &["doctor"],
         &["check"],
         &["status", "--store"],
@@ -188,7 +198,7 @@ fn no_command_waits_for_a_server_that_lets_it_in_and_says_nothing_of_use() {
     let time = Duration::from_secs(25);
     let assert_all_end = |port, commands: &[&[&str]]| assert_all_end(port, "", commands, time, &words);
     std::thread::scope(|scope| {
-        scope.spawn(|| assert_all_end(server_of(let_in_and_keep_silent), &[&["plan"]]));
+        scope.spawn(|| assert_all_end(server_of(let_in_and_keep_silent), &[&["plan"], &["switch", "next"]]));
         scope.spawn(|| assert_all_end(server_of(let_in_and_stop_in_a_message), &[&["plan"]]));
         scope.spawn(|| assert_all_end(server_of(let_in_and_chatter), &[&["plan"]]));
     });

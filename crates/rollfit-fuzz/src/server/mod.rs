@@ -42,6 +42,7 @@ const RECORDED: [(&str, u8, &[u8]); WORKS as usize] = [
     ("diagnose", 1, include_bytes!("../../dialogues/diagnose")),
     ("write", 2, include_bytes!("../../dialogues/write")),
     ("import", 3, include_bytes!("../../dialogues/import")),
+    ("watch", 4, include_bytes!("../../dialogues/watch")),
 ];
 
 pub(crate) fn seeds() -> Vec<Seed> {

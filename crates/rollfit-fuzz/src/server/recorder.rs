@@ -15,7 +15,7 @@ use crate::scratch::Scratch;
 /// # Panics
 /// If the server does not do what is asked.
 pub fn record_dialogues(socket: &Path, dir: &Path) {
-    for name in ["import", "write", "diagnose", "read"] {
+    for name in ["import", "write", "diagnose", "read", "watch"] {
         let (_, work) = Work::ALL.into_iter().find(|(known, _)| *known == name).unwrap();
         let proxy = Proxy::start(socket);
         work.run(&proxy.url()).unwrap_or_else(|error| panic!("{name}: {error}"));

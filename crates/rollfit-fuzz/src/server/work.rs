@@ -7,7 +7,7 @@ use rollfit_job::partition::Partition;
 use rollfit_job::receipt::{Definition, Input, Receipt, Stored};
 use rollfit_job::selection::Selection;
 use rollfit_job::store::{
-    Claim, Examination, FeatureTile, Purpose, Sink, Source, Store, StoreError, StoreKind, Write,
+    Claim, Examination, FeatureTile, LatestQuery, Purpose, Sink, Source, Store, StoreError, StoreKind, Write,
 };
 use rollfit_postgres::{Postgres, PostgresStore};
 use rollfit_testkit::market;
@@ -15,10 +15,12 @@ use rollfit_testkit::market;
 use crate::scratch::in_scratch;
 
 /// How many there are.
-pub(super) const WORKS: u8 = 4;
+pub(super) const WORKS: u8 = 5;
 
 /// Enough for a row of every series.
 const ROWS: usize = 24;
+
+const HOUR_US: i64 = 60 * market::MINUTE_US;
 
 pub(super) const KEY: &str = "k";
 pub(super) const MONTH: &str = "2018-06";
@@ -33,6 +35,8 @@ pub(super) enum Work {
     Write,
     /// `import`.
     Import,
+    /// `status --store`, `init`, `run --follow` and runners that share a store.
+    Watch,
 }
 
 impl Work {
@@ -41,6 +45,7 @@ impl Work {
         ("diagnose", Self::Diagnose),
         ("write", Self::Write),
         ("import", Self::Import),
+        ("watch", Self::Watch),
     ];
 
     pub(super) fn from_byte(byte: u8) -> Self {
@@ -60,6 +65,7 @@ impl Work {
             Self::Diagnose => open(&config, Purpose::Read).and_then(|store| diagnose(&store, &config)),
             Self::Write => open(&config, Purpose::Write).and_then(|store| write(&store, &config)),
             Self::Import => import(&config.source),
+            Self::Watch => open(&config, Purpose::Read).and_then(|store| watch(&store, &config)),
         }
     }
 }
@@ -112,6 +118,26 @@ fn diagnose(store: &PostgresStore, config: &JobConfig) -> Result<(), StoreError>
         drop(monitor.sample());
     }
     Ok(())
+}
+
+fn watch(store: &PostgresStore, config: &JobConfig) -> Result<(), StoreError> {
+    let (series, partition) = (config.series_of_key(KEY), partition());
+    let (span_us, partitions) = (partition.period.span_us(), [partition.clone()]);
+    Postgres.survey(&config.source)?;
+    store.keys_in(&config.series[0])?;
+    store.heads(&series)?.into_iter().try_for_each(|head| head.map(drop))?;
+    let query = LatestQuery { from_us: span_us.end - HOUR_US, count_from_us: Some(span_us.start) };
+    let latest = store.latest(&series, query)?;
+    assert!(latest.rows.iter().all(|rows| rows.instants_us.len() == rows.values.len()));
+    store.check_followable(&series)?;
+    store.holder(&series)?;
+    store.start_in(&series, partition.period);
+    store.runners(&partitions)?;
+    store.clock_us()?;
+    store.marks(&partitions)?;
+    store.holdings(&partitions, true)?.into_iter().try_for_each(|holding| holding.map(drop))?;
+    store.is_missing(&partition)?;
+    store.look(&partition).map(drop)
 }
 
 fn write(store: &PostgresStore, config: &JobConfig) -> Result<(), StoreError> {

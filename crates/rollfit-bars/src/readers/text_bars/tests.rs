@@ -89,10 +89,69 @@ fn file(random: &mut fastrand::Rng, format: Format) -> Vec<u8> {
     bytes
 }
 
+/// Rows of several keys, by key or by time, with times of day or without, a few of them faulty.
+fn file_of_keys(random: &mut fastrand::Rng) -> Vec<u8> {
+    const KEYS: [&str; 4] = ["K", "K1", "K12", "A"];
+    let (is_behind, is_by_key, is_daily) = (random.bool(), random.bool(), random.bool());
+    let (keys, times) = (random.usize(1..5), random.usize(0..28));
+    let mut rows: Vec<(usize, usize)> =
+        (1..times + 1).flat_map(|time| (0..keys).map(move |key| (key, time))).collect();
+    if is_by_key {
+        rows.sort_unstable();
+    }
+    let mut text = if is_behind { "time,name,close,symbol\n" } else { "symbol,time,name,close\n" }.to_owned();
+    let faults = random.u32(0..60);
+    for (key, time) in rows {
+        let fault = if random.u32(0..1_000) < faults { random.u32(0..10) } else { 99 };
+        let day = if fault == 0 { time.max(2) - 1 } else { time };
+        let mut time = format!("2017-03-{day:02}{}", if is_daily { "" } else { " 09:30" });
+        let mut symbol = KEYS[key].to_owned();
+        let mut name = if key == 1 { "Euro" } else { "Dollar" };
+        let mut close = format!("1.{day}{key}");
+        match fault {
+            1 => symbol = KEYS[random.usize(0..4)].to_owned(),
+            2 => symbol.make_ascii_lowercase(),
+            3 => symbol = "EUR/USD".to_owned(),
+            4 => name = "Yen",
+            5 => close = "x".to_owned(),
+            6 => time = format!("{}", 1_488_326_400 + 86_400 * day),
+            _ => {}
+        }
+        let row = if is_behind {
+            format!("{time},{name},{close},{symbol}\n")
+        } else {
+            format!("{symbol},{time},{name},{close}\n")
+        };
+        match fault {
+            7 => text.push_str(&format!("{}\n", &row[..random.usize(0..row.len())])),
+            8 => text.push_str(&row.repeat(2)),
+            9 if random.u8(0..4) == 0 => text.push_str(&"x".repeat(70_000)),
+            _ => text.push_str(&row),
+        }
+    }
+    if random.bool() {
+        text.truncate(random.usize(text.len() / 2..=text.len()));
+    }
+    text.into_bytes()
+}
+
+/// Reads a file in blocks of several sizes on several cores. Returns whether it is read.
+fn is_read_alike(random: &mut fastrand::Rng, bytes: &[u8], options: &ReadOptions) -> bool {
+    let expected = outcome(bytes, options, 1, 1 << 24);
+    for _ in 0..3 {
+        let block_bytes = [1, 2, 3, random.usize(1..200), random.usize(1..5_000)][random.usize(0..5)];
+        let cores = random.usize(1..4);
+        let found = outcome(bytes, options, cores, block_bytes);
+        let text = String::from_utf8_lossy(bytes);
+        assert_eq!(found, expected, "{block_bytes} bytes, {cores} cores, {options:?}: {text}");
+    }
+    expected.contains("rows_kept")
+}
+
 #[test]
 fn blocks_of_any_size_on_any_number_of_cores_give_the_same() {
     let mut random = fastrand::Rng::with_seed(20_170_301);
-    let (mut read, mut refused) = (0, 0);
+    let mut read = 0;
     for _ in 0..150 {
         let format = [Format::Csv, Format::Histdata][random.usize(0..2)];
         let (bytes, mut options) = (file(&mut random, format), options(format, random.bool()));
@@ -102,21 +161,50 @@ fn blocks_of_any_size_on_any_number_of_cores_give_the_same() {
         if format == Format::Csv && random.u8(0..3) == 0 {
             options.key_column = Some("symbol".to_owned());
         }
-        let expected = outcome(&bytes, &options, 1, 1 << 24);
-        if expected.contains("rows_kept") {
-            read += 1;
-        } else {
-            refused += 1;
-        }
-        for _ in 0..3 {
-            let block_bytes = [1, 2, 3, random.usize(1..200), random.usize(1..5_000)][random.usize(0..5)];
-            let cores = random.usize(1..4);
-            let found = outcome(&bytes, &options, cores, block_bytes);
-            let text = String::from_utf8_lossy(&bytes);
-            assert_eq!(found, expected, "{block_bytes} bytes, {cores} cores, {options:?}: {text}");
+        read += u32::from(is_read_alike(&mut random, &bytes, &options));
+    }
+    assert!((31..120).contains(&read), "{read} read");
+}
+
+#[test]
+fn blocks_of_many_keys_give_the_same() {
+    let mut random = fastrand::Rng::with_seed(20_180_301);
+    let mut read = 0;
+    for _ in 0..400 {
+        let (bytes, mut options) = (file_of_keys(&mut random), options(Format::Csv, random.bool()));
+        options.key_column = Some("symbol".to_owned());
+        read += u32::from(is_read_alike(&mut random, &bytes, &options));
+    }
+    assert!((100..300).contains(&read), "{read} read");
+}
+
+/// A block says of each key what only the rows before it refuse.
+#[test]
+fn a_key_goes_on_where_the_block_before_left_it() {
+    let options = ReadOptions { key_column: Some("symbol".to_owned()), ..options(Format::Csv, false) };
+    let header = "symbol,date,name,close\n";
+    let day = |key: &str, day: u32, name: &str| format!("{key},2017-03-{day:02},{name},1.5\n");
+    let rows: String = (1..=20).map(|at| day("A", at, "Euro") + &day("B", at, "Yen")).collect();
+    let file = |more: &[String]| format!("{header}{rows}{}", more.concat());
+    // The first row of a block, of which only those before say that it repeats the last day too often, or has another name.
+    let repeats =
+        file(&[day("A", 20, "Euro"), day("B", 20, "Yen"), day("A", 20, "Euro"), day("A", 20, "Euro")]);
+    let other_name = file(&[day("A", 21, "Euro"), day("B", 21, "Euro")]);
+    let case = file(&["b,2017-03-21,Yen,1.5\n".to_owned(), day("A", 19, "Euro")]);
+    let back = file(&[day("B", 2, "Yen").replace("1.5", "1.7"), "C/D,2017-03-21,Yen,x\n".to_owned()]);
+    for (text, words) in [
+        (&repeats, ["x.csv:45", "times of day"]),
+        (&other_name, ["x.csv:43", "x.csv:3"]),
+        (&case, ["x.csv:42", "case"]),
+        (&back, ["x.csv:42", "1.7 here"]),
+    ] {
+        for (cores, block_bytes) in [(1, 1 << 24), (1, 20), (2, 20), (3, 100), (3, 500)] {
+            let message = outcome(text.as_bytes(), &options, cores, block_bytes);
+            assert!(words.iter().all(|word| message.contains(word)), "{block_bytes}: {message}");
         }
     }
-    assert!(read > 30 && refused > 30, "{read} read, {refused} refused");
+    let good = outcome(file(&[day("A", 20, "Euro")]).as_bytes(), &options, 3, 20);
+    assert!(good.contains("Some(\"A\")") && good.contains("repeats_dropped: 1"), "{good}");
 }
 
 #[test]
