@@ -95,7 +95,7 @@ fn file_of_keys(random: &mut fastrand::Rng) -> Vec<u8> {
     let (is_behind, is_by_key, is_daily) = (random.bool(), random.bool(), random.bool());
     let (keys, times) = (random.usize(1..5), random.usize(0..28));
     let mut rows: Vec<(usize, usize)> =
-        (1..times + 1).flat_map(|time| (0..keys).map(move |key| (key, time))).collect();
+        (1..=times).flat_map(|time| (0..keys).map(move |key| (key, time))).collect();
     if is_by_key {
         rows.sort_unstable();
     }
@@ -123,7 +123,7 @@ fn file_of_keys(random: &mut fastrand::Rng) -> Vec<u8> {
             format!("{symbol},{time},{name},{close}\n")
         };
         match fault {
-            7 => text.push_str(&format!("{}\n", &row[..random.usize(0..row.len())])),
+            7 => writeln!(text, "{}", &row[..random.usize(0..row.len())]).unwrap(),
             8 => text.push_str(&row.repeat(2)),
             9 if random.u8(0..4) == 0 => text.push_str(&"x".repeat(70_000)),
             _ => text.push_str(&row),
