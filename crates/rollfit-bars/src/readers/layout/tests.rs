@@ -4,6 +4,7 @@ use super::*;
 use crate::formats::RowRules;
 use crate::rows::price::price;
 use crate::time::stamp::Stamp;
+use crate::time::stamp_reader::DatesAlone;
 
 fn from_first_line(options: &ReadOptions, line: &str) -> Result<Layout, String> {
     let RowRules::Text(rules) = &options.format.rules().rows else { panic!("{} is no text", options.format) };
@@ -25,7 +26,7 @@ fn csv(time: &str, close: &str, line: &str) -> Result<Layout, String> {
 
 fn bar(layout: &Layout, row: &str) -> Result<(Stamp, f64), RowFault> {
     let BarFields { date, time, close, .. } = layout.split(row)?;
-    Ok((layout.stamp_reader().read(date, time)?, price(close)?))
+    Ok((layout.stamp_reader().read(&mut DatesAlone::default(), date, time)?, price(close)?))
 }
 
 /// Reads a row under a first line, to the minute of the day and the close.
