@@ -259,8 +259,7 @@ fn scenario(
     let measured = measured(record, demand, levels, observed, workers);
     let server = &observed.server;
     let quota_cores = used_up_quota(record, observed).filter(|_| server.local_partition_s() > 0.0);
-    let cores = mean_cores(&measured);
-    let cores = if quota_cores.is_some() { cores.allowing(cores.all) } else { cores };
+    let cores = cores_beside_quota(mean_cores(&measured), quota_cores);
     let elsewhere = server.cores.zip(server.partition_s).filter(|_| !server.is_local);
     let elsewhere = elsewhere.map(|(cores, cpu_s)| ServerCores { cores, cpu_s });
     // What limits of the configuration cost follows from the limit, and not from how long they made workers wait.
@@ -280,10 +279,8 @@ fn scenario(
             && met.throttled_s < (1.0 - FREE_OF_LIMITS) * met.wall_s
     };
     let free: Vec<Measured> = measured.iter().enumerate().filter(is_free).map(|(_, level)| *level).collect();
-    let usual = usual(record);
-    let disk_s = observed.disk_busy.filter(|_| usual.waits[Wait::Bytes as usize]);
-    let disk_s = disk_s.map(|busy| busy * took_s(record) / demand.partitions as f64);
-    let variants = if free.is_empty() { as_met(&work, usual, disk_s) } else { fitted(&work, &free, usual) };
+    let disk_s = observed.disk_busy.map(|busy| busy * took_s(record) / demand.partitions as f64);
+    let variants = variants(&work, &free, usual(record), disk_s);
     let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {
         uncertainty: scatter.clamp(UNCERTAINTY_LEAST, UNCERTAINTY_MOST),
@@ -310,6 +307,20 @@ fn scenario(
 /// The quota of the control group, where it was used up for most of the run.
 fn used_up_quota(record: &Record, observed: &Observed) -> Option<f64> {
     record.header.machine.cores_allowed.filter(|_| observed.quota_reached.is_some_and(|share| share > 0.5))
+}
+
+/// What the work may be like, by what no limit throttled, or where all was throttled, by what was waited for.
+fn variants(work: &Work, free: &[Measured], usual: Queue, disk_s: Option<f64>) -> Vec<Work> {
+    if !free.is_empty() {
+        return fitted(work, free, usual);
+    }
+    // A server's disk is not that of its waits alone.
+    as_met(work, usual, disk_s.filter(|_| usual.waits[Wait::Bytes as usize]))
+}
+
+/// The cores for this process and its server where such a quota, which holds this process alone, counts apart.
+fn cores_beside_quota(cores: Cores, quota_cores: Option<f64>) -> Cores {
+    if quota_cores.is_some() { cores.allowing(cores.all) } else { cores }
 }
 
 /// What numbers of workers did: each level, or where none lasted, the whole run.

@@ -124,7 +124,6 @@ fn watch(store: &PostgresStore, config: &JobConfig) -> Result<(), StoreError> {
     let (series, partition) = (config.series_of_key(KEY), partition());
     let (span_us, partitions) = (partition.period.span_us(), [partition.clone()]);
     Postgres.survey(&config.source)?;
-    store.keys_in(&config.series[0])?;
     store.heads(&series)?.into_iter().try_for_each(|head| head.map(drop))?;
     let query = LatestQuery { from_us: span_us.end - HOUR_US, count_from_us: Some(span_us.start) };
     let latest = store.latest(&series, query)?;

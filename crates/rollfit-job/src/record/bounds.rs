@@ -56,22 +56,22 @@ pub enum TypedError {
 pub fn typed<T: DeserializeOwned>(text: &[u8]) -> Result<T, TypedError> {
     let fault = |error| TypedError::Json(json_fault(&error));
     let mut value: Value = serde_json::from_slice(text).map_err(fault)?;
-    bound(&mut value, "", "")?;
+    bound(&mut value, "", NUMBER_MAX)?;
     serde_json::from_value(value).map_err(fault)
 }
 
-/// Checks the numbers and makes the texts printable of the value called `name` in the object called `parent`.
-fn bound(value: &mut Value, parent: &str, name: &str) -> Result<(), TypedError> {
+/// Checks the numbers, which are at most `most`, and makes the texts printable of the value called `name`.
+fn bound(value: &mut Value, name: &str, most: f64) -> Result<(), TypedError> {
     match value {
         Value::Null | Value::Bool(_) => Ok(()),
         Value::String(text) => {
             *text = foreign::message(text).into_owned();
             Ok(())
         }
-        Value::Number(number) => check(number, parent, name),
-        Value::Array(items) => items.iter_mut().try_for_each(|item| bound(item, parent, name)),
+        Value::Number(number) => check(number, name, most),
+        Value::Array(items) => items.iter_mut().try_for_each(|item| bound(item, name, most)),
         Value::Object(fields) => {
-            fields.iter_mut().try_for_each(|(field, value)| bound(value, name, field))?;
+            fields.iter_mut().try_for_each(|(field, value)| bound(value, field, most_of(name, field)))?;
             *fields = std::mem::take(fields).into_iter().map(printable_name).collect::<Map<_, _>>();
             Ok(())
         }
@@ -82,16 +82,15 @@ fn printable_name((name, value): (String, Value)) -> (String, Value) {
     (foreign::name(&name).into_owned(), value)
 }
 
-fn check(number: &Number, parent: &str, name: &str) -> Result<(), TypedError> {
-    let most = most(parent, name);
+fn check(number: &Number, name: &str, most: f64) -> Result<(), TypedError> {
     if number.as_f64().is_some_and(|value| (0.0..=most).contains(&value)) {
         return Ok(());
     }
     Err(TypedError::Number { field: foreign::name(name).into_owned(), number: number.clone(), most })
 }
 
-/// The greatest that a number may be. Rates and what later versions add have no name here.
-fn most(parent: &str, name: &str) -> f64 {
+/// The greatest that a number of the object called `parent` may be. Rates and what later versions add have no name here.
+fn most_of(parent: &str, name: &str) -> f64 {
     match (parent, name) {
         ("wall_us" | "cpu_us" | "trips" | "count", _) => TIME_US_MAX,
         ("activities", _) | (_, "known_in_hand" | "worker" | "workers" | "was" | "workers_wanted") => {
