@@ -165,7 +165,10 @@ fn messages_without_end_are_not_read_without_end() {
         });
         let started = Instant::now();
         let error = session.execute("begin", "BEGIN").unwrap_err().to_string();
-        assert!(error.contains("has not answered for 1 s"), "{error}");
+        // A second is over, or a million messages: which comes first is a matter of the machine.
+        let is_told =
+            ["has not answered for 1 s", "more than any server does"].iter().any(|end| error.contains(end));
+        assert!(is_told, "{error}");
         assert!(started.elapsed() < 10 * LIMIT, "{:?}", started.elapsed());
     }
 }
