@@ -253,7 +253,7 @@ mod tests {
     use crate::require_auth::RequireAuth;
     use crate::scripted_server::{message, notice, parameter, ready, request, session_start};
 
-    /// How a session goes on that has begun.
+    /// How a session continues once it has begun.
     fn session() -> MessageGuard {
         let login = Login::new(RequireAuth::any(), ClearText::Accepted);
         let mut guard = MessageGuard::new(login, WaitPoint::new("the connection"), None);
