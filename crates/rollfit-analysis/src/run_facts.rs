@@ -314,11 +314,11 @@ fn variants(work: &Work, free: &[Measured], usual: Queue, disk_s: Option<f64>) -
     if !free.is_empty() {
         return fitted(work, free, usual);
     }
-    // A server's disk is not that of its waits alone.
+    // Files are had one at a time; what a server's disk does is not waited for as a whole.
     as_met(work, usual, disk_s.filter(|_| usual.waits[Wait::Bytes as usize]))
 }
 
-/// The cores for this process and its server where such a quota, which holds this process alone, counts apart.
+/// The cores of this process and its server: all of the machine's where the quota, which holds this process alone, is a limit of its own.
 fn cores_beside_quota(cores: Cores, quota_cores: Option<f64>) -> Cores {
     if quota_cores.is_some() { cores.allowing(cores.all) } else { cores }
 }

@@ -67,7 +67,7 @@ fn a_zip_is_unpacked_as_it_is_read() {
     assert!(many < few + MANY as u64 / 10, "{few} bytes without the blank lines, {many} with {MANY} of them");
 }
 
-/// The most memory in bytes that an import of a text file of this many bars holds, whose rows have so many keys by turns.
+/// The peak memory in bytes of importing a text file of `bars` bars, whose rows alternate between `keys` keys.
 fn peak_of_text(bars: usize, keys: usize) -> u64 {
     const START_S: usize = 1_483_228_800;
     let sandbox = Sandbox::new();
