@@ -148,7 +148,7 @@ tests() {
     local features=--all-features
     has_postgres || features=
     # shellcheck disable=SC2086 # None is no word.
-    cargo test --workspace $features --locked -- --show-output
+    cargo test --workspace $features --locked --no-fail-fast -- --show-output
 }
 
 everything() {

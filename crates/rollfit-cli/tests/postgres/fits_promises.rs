@@ -163,7 +163,10 @@ fn a_table_of_fits_that_another_job_holds_is_waited_for_and_runners_overtake_eac
     let impatient = [("ROLLFIT_RUN__IDLE_TIMEOUT_S", "1")];
     let stopped = workload.stopped_at("middle-of-table-2:2", &impatient, &[]);
     assert_eq!(workload.run_with(&impatient, &["run", "--json"]).exits(0).json()["written"], 2);
-    assert_eq!(stopped.go_on().finish().exits(0).json()["written_by_others"], 2);
+    let overtaken = stopped.go_on().finish().exits(0).json();
+    // The sessions of the run before may still have had the partitions when it began: then it reads what the other has written.
+    let found_done = ["already_done", "written_by_others"].map(|count| overtaken[count].as_u64().unwrap());
+    assert_eq!((&overtaken["written"], found_done.iter().sum()), (&0.into(), 2_u64), "{overtaken}");
     workload.is_as_undisturbed();
 }
 
