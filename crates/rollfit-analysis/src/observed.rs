@@ -140,11 +140,14 @@ impl Observed {
         self.own_sessions = stores.iter().map(|store| store.own_sessions).max();
         self.sessions = stores.iter().filter_map(|store| store.sessions).max();
         self.sessions_max = stores.iter().filter_map(|store| store.sessions_max).max();
-        for store in &stores {
+        // Before workers have sessions none of them can wait.
+        let with_sessions = stores.iter().filter(|store| store.own_sessions > 0);
+        let looks = with_sessions.clone().count() as f64;
+        for store in with_sessions {
             self.lock_holders.extend(store.lock_holders.iter().cloned());
             for wait in &store.waits {
                 let sessions = self.waits.entry((wait.kind, wait.event.clone())).or_default();
-                *sessions += f64::from(wait.sessions) / stores.len() as f64;
+                *sessions += f64::from(wait.sessions) / looks;
             }
         }
     }
@@ -203,4 +206,25 @@ fn wanted_by_run(sample: &Sample, server: &ServerCpu) -> f64 {
 
 fn last_s(record: &Record) -> f64 {
     record.samples.last().map_or(0.0, |sample| sample.at_ms as f64 / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_job::store::{StoreSample, StoreWait};
+    use rollfit_testkit::record::made;
+
+    #[test]
+    fn looks_at_a_store_before_workers_have_sessions_say_nothing_of_what_these_wait_for() {
+        let mut record = made(40, 2);
+        let begin = record.samples.len() / 2;
+        for (at, sample) in record.samples.iter_mut().enumerate() {
+            let wait = StoreWait { kind: WaitKind::Sync, event: "IO:WALSync".to_owned(), sessions: 2 };
+            let syncing = StoreSample { own_sessions: 3, waits: vec![wait], ..StoreSample::default() };
+            sample.store = Some(if at < begin { StoreSample::default() } else { syncing });
+        }
+        assert!(begin > 0);
+        let syncing = Observed::new(&record).syncing_sessions();
+        assert!((syncing - 2.0).abs() < 1e-9, "{syncing}");
+    }
 }

@@ -150,7 +150,7 @@ mod tests {
             let wait =
                 StoreWait { kind: WaitKind::Lock, event: "Lock:relation".to_owned(), sessions: locked };
             let waits = if locked > 0 { vec![wait] } else { Vec::new() };
-            sample.store = Some(StoreSample { waits, ..StoreSample::default() });
+            sample.store = Some(StoreSample { own_sessions: 2, waits, ..StoreSample::default() });
         }
         record
     }

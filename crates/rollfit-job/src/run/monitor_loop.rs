@@ -16,6 +16,8 @@ use crate::watch::Machine;
 const PERIOD: Duration = Duration::from_secs(1);
 /// After this many periods it is queried at any cost.
 const PERIODS_MAX: usize = 10;
+/// The same after the first time, when workers have no sessions yet.
+const PERIODS_FIRST: usize = 1;
 /// How many times what an answer cost this process has to spend otherwise before the next question.
 const TIMES_THE_COST: f64 = 300.0;
 
@@ -53,7 +55,7 @@ impl MonitorLoop {
                 report(what, cause);
             }
         };
-        loop {
+        for periods_max in std::iter::once(PERIODS_FIRST).chain(std::iter::repeat(PERIODS_MAX)) {
             let cost = Cost::from_work(|| {
                 let sample = monitor.sample();
                 if let Err(error) = &sample {
@@ -65,8 +67,8 @@ impl MonitorLoop {
                 }
                 *lock(&self.latest) = sample.ok();
             });
-            let rests = |periods: &usize| *periods == 0 || *periods < PERIODS_MAX && !cost.is_small();
-            for _ in (0..PERIODS_MAX).take_while(rests) {
+            let rests = |periods: &usize| *periods == 0 || !cost.is_small();
+            for _ in (0..periods_max).take_while(rests) {
                 self.take_share(monitor.server_cpu_share(), &mut report_once);
                 if self.is_over_after(PERIOD) {
                     return;
@@ -191,6 +193,34 @@ mod tests {
         assert!(!reported.iter().any(|told| told.contains("processor time")), "{reported:?}");
         // They are looked for all the same: what is measured here is better than what a command says.
         assert!(!unpoisoned(machine.0.into_inner()).is_empty());
+    }
+
+    /// A store that costs as much to ask as this process spends in seconds.
+    struct Dear(Mutex<Vec<std::time::Instant>>);
+
+    impl StoreMonitor for &'static Dear {
+        fn sample(&mut self) -> Result<StoreSample, StoreError> {
+            let before_us = thread_cpu_us();
+            while thread_cpu_us() - before_us < 100_000 {}
+            lock(&self.0).push(std::time::Instant::now());
+            Ok(StoreSample::default())
+        }
+    }
+
+    #[test]
+    fn the_second_question_comes_a_second_after_the_first_whatever_it_costs() {
+        static STORE: Dear = Dear(Mutex::new(Vec::new()));
+        let monitor_loop = MonitorLoop::default();
+        std::thread::scope(|scope| {
+            scope.spawn(|| monitor_loop.run(Box::new(&STORE), &Elsewhere::default(), |_, _| {}));
+            while lock(&STORE.0).len() < 2 {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            monitor_loop.end();
+        });
+        let asked = lock(&STORE.0);
+        // Any later ones have to be paid for by what the process does.
+        assert!(asked[1] - asked[0] < PERIODS_MAX as u32 * PERIOD, "{asked:?}");
     }
 
     #[test]
