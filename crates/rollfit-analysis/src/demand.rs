@@ -151,6 +151,11 @@ impl Demand {
         }
     }
 
+    /// The same where connections and small answers are those of the source.
+    pub(super) fn asking_source(self) -> Self {
+        Self { reading_s: self.reading_s + self.querying_s, querying_s: 0.0, ..self }
+    }
+
     /// The same where so much of what seemed to be waited for source and store was waited for a core. In which activity that was does not show: in
     /// each the same share.
     pub(super) fn waiting_for_cores(self, core_wait_s: f64) -> Self {

@@ -42,6 +42,7 @@ impl<'a> RunFacts<'a> {
     /// That of a record; none where no partition was written.
     pub(super) fn from_record(record: &'a Record) -> Option<Self> {
         let demand = Demand::from_ends(written(record), RoundTripTimes::from_record(record))?;
+        let demand = if asks_source_alone(record) { demand.asking_source() } else { demand };
         let (took_s, totals) = (took_s(record), totals(record));
         let in_progress = StepSeries::in_progress(record);
         let observed = Observed::new(record);
@@ -346,10 +347,22 @@ fn measured(
 
 /// How what is waited for usually behaves: files are read and written one at a time, servers answer everybody at once.
 fn usual(record: &Record) -> Queue {
-    let header = &record.header;
-    let to_files = header.sessions_max.is_none() && header.sink_is_local != Some(false);
-    let from_files = if header.source_kind == header.sink_kind { to_files } else { !to_files };
+    let to_files = writes_files(record);
+    let from_files = if has_one_kind(record) { to_files } else { !to_files };
     Queue::new(1.0, |wait| if wait == Wait::Source { from_files } else { to_files })
+}
+
+fn writes_files(record: &Record) -> bool {
+    record.header.sessions_max.is_none() && record.header.sink_is_local != Some(false)
+}
+
+fn has_one_kind(record: &Record) -> bool {
+    record.header.source_kind == record.header.sink_kind
+}
+
+/// Whether all that is asked is asked of the source, which is a server: files answer nothing.
+fn asks_source_alone(record: &Record) -> bool {
+    writes_files(record) && !has_one_kind(record)
 }
 
 /// The cores of all levels: competing load was the same all the time, or came and went.

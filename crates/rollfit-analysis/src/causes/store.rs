@@ -130,3 +130,33 @@ fn wait(facts: &RunFacts<'_>, waited_for: WaitedFor, wait_s: f64) -> Observation
     let partition_s = facts.demand.wall_s;
     Observation::PartitionWait { waited_for, wait_s, share: share(facts, wait_s), partition_s }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_job::record::Record;
+    use rollfit_testkit::record::made;
+
+    /// A run into files whose partitions each connected and asked for 3 s.
+    fn asking(source_kind: &str) -> Record {
+        let mut record = made(40, 2);
+        record.header.source_kind = source_kind.to_owned();
+        for end in &mut record.partitions {
+            end.wall_us.add(Activity::Connecting, 2_000_000);
+            end.wall_us.add(Activity::Querying, 1_000_000);
+        }
+        record
+    }
+
+    #[test]
+    fn what_a_job_into_files_asks_of_a_server_is_waiting_for_the_source() {
+        let record = asking("postgres");
+        let facts = RunFacts::from_record(&record).unwrap();
+        assert!(facts.demand.reading_s >= 3.0, "{:?}", facts.demand);
+        assert_eq!((facts.demand.querying_s, facts.asked_s()), (0.0, 0.0));
+        assert!(reading(&facts).impact > latency(&facts).impact);
+        let of_files = asking("parquet");
+        let facts = RunFacts::from_record(&of_files).unwrap();
+        assert!(facts.demand.querying_s >= 3.0 && facts.demand.reading_s < 3.0, "{:?}", facts.demand);
+    }
+}
