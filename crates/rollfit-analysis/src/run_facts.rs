@@ -34,6 +34,8 @@ pub(super) struct RunFacts<'a> {
     pub(super) levels: Vec<ConcurrencyLevel>,
     pub(super) observed: Observed,
     pub(super) scenario: Scenario,
+    /// For how long a partition keeps the disk busy; none where the store is no files, or that was not seen.
+    pub(super) disk_s: Option<f64>,
     /// Whether anything is estimated from it.
     pub(super) predicts: bool,
 }
@@ -56,8 +58,19 @@ impl<'a> RunFacts<'a> {
         let workers = (in_progress.mean(0.0, took_s) * took_s / busy_s).round().max(1.0) as usize;
         let scenario = Scenario { had, held_s, ..scenario(record, &demand, &levels, &observed, workers) };
         let predicts = NoEstimate::from_record(record).is_none();
-        let facts =
-            Self { record, took_s, totals, in_progress, demand, levels, observed, scenario, predicts };
+        let disk_s = disk_s(record, &demand, &observed);
+        let facts = Self {
+            record,
+            took_s,
+            totals,
+            in_progress,
+            demand,
+            levels,
+            observed,
+            scenario,
+            disk_s,
+            predicts,
+        };
         let missed = facts.job_s() / facts.scenario.job_as_had_s().expected;
         let missed = if missed.is_finite() { missed } else { 1.0 };
         Some(Self { scenario: Scenario { missed, ..facts.scenario }, ..facts })
@@ -280,8 +293,7 @@ fn scenario(
             && met.throttled_s < (1.0 - FREE_OF_LIMITS) * met.wall_s
     };
     let free: Vec<Measured> = measured.iter().enumerate().filter(is_free).map(|(_, level)| *level).collect();
-    let disk_s = observed.disk_busy.map(|busy| busy * took_s(record) / demand.partitions as f64);
-    let variants = variants(&work, &free, usual(record), disk_s);
+    let variants = variants(&work, &free, usual(record), disk_s(record, demand, observed));
     let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {
         uncertainty: scatter.clamp(UNCERTAINTY_LEAST, UNCERTAINTY_MOST),
@@ -315,8 +327,14 @@ fn variants(work: &Work, free: &[Measured], usual: Queue, disk_s: Option<f64>) -
     if !free.is_empty() {
         return fitted(work, free, usual);
     }
-    // Files are had one at a time; what a server's disk does is not waited for as a whole.
-    as_met(work, usual, disk_s.filter(|_| usual.waits[Wait::Bytes as usize]))
+    as_met(work, usual, disk_s)
+}
+
+/// For how long a partition keeps the disk of a store in files busy. Files are had one at a time; what a server's disk does is not waited for
+/// as a whole.
+fn disk_s(record: &Record, demand: &Demand, observed: &Observed) -> Option<f64> {
+    let busy = observed.disk_busy.filter(|_| writes_files(record));
+    busy.map(|busy| busy * took_s(record) / demand.partitions as f64)
 }
 
 /// The cores of this process and its server: all of the machine's where the quota, which holds this process alone, is a limit of its own.

@@ -113,7 +113,9 @@ impl Scenario {
         if self.had.is_empty() {
             return self.takes_s(work);
         }
-        let rows_per_s = work.rows_per_s(self.workers_max());
+        // Memory may have had room for more workers than it has in the end.
+        let most = self.had.iter().map(|(workers, _)| *workers).fold(self.workers_max(), usize::max);
+        let rows_per_s = work.rows_per_s(most.min(WORKERS_MAX));
         let rate = |workers: usize| rows_per_s[workers.min(rows_per_s.len() - 1)];
         let (mean, speed) = self.had.iter().fold((0.0, 0.0), |(mean, speed), &(workers, share)| {
             (mean + workers as f64 * share, speed + rate(workers) * share)
@@ -258,4 +260,26 @@ fn beside_competing(work: &Work) -> Option<usize> {
         workers_beside(competing_cores, own_max - competing_cores, work.cpu_s() / alone_s)?
     };
     Some(workers.clamp(1, WORKERS_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::run_facts::RunFacts;
+    use super::*;
+    use rollfit_testkit::record::made;
+
+    #[test]
+    fn what_a_run_had_is_no_less_because_memory_has_less_room_in_the_end() {
+        let record = made(40, 3);
+        let scenario = RunFacts::from_record(&record).unwrap().scenario;
+        let in_memory = |memory| Scenario {
+            ceilings: Ceilings { memory, ..scenario.ceilings },
+            had: vec![(3, 1.0)],
+            ..scenario.clone()
+        };
+        let (narrow, wide) = (in_memory(Some(1)), in_memory(None));
+        assert_eq!(narrow.job_as_had_s().expected, wide.job_as_had_s().expected);
+        assert!((narrow.gain(&wide).expected - wide.gain(&wide).expected).abs() < 1e-9);
+        assert!(narrow.job_s().expected > 1.5 * wide.job_s().expected);
+    }
 }

@@ -83,7 +83,17 @@ fn commit(facts: &RunFacts<'_>) -> Found {
     let wait_s = facts.demand.committing_s;
     let change = Change::Wait { waited_for: WaitedFor::Commit, wait_s };
     let slow = Slow { cause: LimitingCause::Commit, wait: Wait::Commit, activity: Activity::Committing };
-    slow.found(facts, WaitedFor::Commit, wait_s, change)
+    let disk_s = facts.disk_s.unwrap_or(0.0);
+    let quick = move |scenario: &Scenario, left: f64| {
+        scenario.with_work(|work| {
+            // However quickly a disk syncs, it has to take the bytes.
+            let taking_s = disk_s - work.wait_s(Wait::Bytes);
+            let commit_s = work.wait_mut(Wait::Commit);
+            *commit_s = (*commit_s * left).max(taking_s).min(*commit_s);
+        })
+    };
+    let fix = Fix::outside(change.clone(), watch(facts, slow.activity, wait_s), Box::new(quick));
+    Found { fix: Some(fix), ..slow.found(facts, WaitedFor::Commit, wait_s, change) }
 }
 
 /// A wait that may be too long.
@@ -158,5 +168,27 @@ mod tests {
         let of_files = asking("parquet");
         let facts = RunFacts::from_record(&of_files).unwrap();
         assert!(facts.demand.querying_s >= 3.0 && facts.demand.reading_s < 3.0, "{:?}", facts.demand);
+    }
+
+    #[test]
+    fn quicker_syncs_leave_the_disk_what_kept_it_busy() {
+        let mut record = made(40, 4);
+        for end in &mut record.partitions {
+            end.wall_us.add(Activity::Committing, 2_000_000);
+        }
+        for busy in [0.0, 0.25, 1.0] {
+            record.samples.iter_mut().for_each(|sample| sample.machine.disk_busy = Some(busy));
+            let facts = RunFacts::from_record(&record).unwrap();
+            let writing_s = |scenario: &Scenario| {
+                let work = scenario.likeliest().unwrap();
+                work.wait_s(Wait::Bytes) + work.wait_s(Wait::Commit)
+            };
+            let before_s = writing_s(&facts.scenario);
+            let after_s = writing_s(&commit(&facts).fix.unwrap().applied(&facts.scenario, 0.0));
+            let bytes_s = facts.scenario.likeliest().unwrap().wait_s(Wait::Bytes);
+            let disk_s = busy * facts.took_s / facts.demand.partitions as f64;
+            assert!(before_s > disk_s && after_s < before_s, "{busy}: {before_s} {after_s}");
+            assert!((after_s - disk_s.max(bytes_s)).abs() < 1e-9, "{busy}: {after_s} {disk_s} {bytes_s}");
+        }
     }
 }
