@@ -51,7 +51,7 @@ pub(super) struct Ranked {
     saves_most: Option<f64>,
 }
 
-/// What costs time, what gains most first.
+/// What costs time, what gains most, and most surely, first.
 pub(super) fn ranked(facts: &RunFacts<'_>) -> Vec<Ranked> {
     let found = machine::found(facts)
         .into_iter()
@@ -114,10 +114,11 @@ impl Found {
 }
 
 impl Ranked {
-    /// What is expected, and how sure it is; where no gain is known, what it costs.
+    /// Between what is expected and what is sure, since a gain that may as well be half as large is worth less; where no gain is known, what it
+    /// costs.
     fn score(&self) -> f64 {
         match self.gain() {
-            Some(gain) => gain.expected - 1.0 + 0.1 * (gain.low - 1.0).max(0.0),
+            Some(gain) => 0.5 * (gain.expected - 1.0) + 0.5 * (gain.low - 1.0).max(0.0),
             None => self.finding.impact,
         }
     }
