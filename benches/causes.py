@@ -57,7 +57,7 @@ CASES = [
     case("lock held", "locks", POSTGRES, {"held_s": 25}, force=True, keys=TEN_KEYS),
     case("cpu_max", "own-limit", PARQUET, {"run": {"cpu_max": 0.4}}, last="2017-02"),
     case("cpu_max", "own-limit", POSTGRES, {"run": {"cpu_max": 0.05}}),
-    case("store_write_mb_per_s_max", "own-limit", PARQUET, {"run": {"store_write_mb_per_s_max": 200}}, last="2017-02"),
+    case("store_write_mb_per_s_max", "own-limit", PARQUET, {"run": {"store_write_mb_per_s_max": 120}}, last="2017-02"),
     case("store_write_mb_per_s_max", "own-limit", POSTGRES, {"run": {"store_write_mb_per_s_max": 60}}, keys=TEN_KEYS),
     *(
         Case("one giant partition", "oversized-partition", job, replace(job, run={"order": "largest-first"}))

@@ -117,7 +117,7 @@ fn oversized(facts: &RunFacts<'_>) -> Option<Found> {
         facts.in_progress.above_s(0.5, 0.0, facts.took_s) - facts.in_progress.above_s(1.5, 0.0, facts.took_s);
     let first = |scenario: &Scenario, _: f64| Scenario { order: Order::LargestFirst, ..scenario.clone() };
     let setting = facts.setting("run.order");
-    let fix = (scenario.order == Order::Plan).then(|| {
+    let fix = (scenario.order != Order::LargestFirst).then(|| {
         let after = Some("largest-first".to_owned());
         Fix::set(setting, "run.order", after, Watch::EndOfRun, Box::new(first))
     });
