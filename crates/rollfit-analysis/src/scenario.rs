@@ -113,9 +113,10 @@ impl Scenario {
         if self.had.is_empty() {
             return self.takes_s(work);
         }
-        // Memory may have had room for more workers than it has in the end.
-        let most = self.had.iter().map(|(workers, _)| *workers).fold(self.workers_max(), usize::max);
-        let rows_per_s = work.rows_per_s(most.min(WORKERS_MAX));
+        // Memory may have had room for more workers than it has in the end; without a session they did nothing.
+        let had = self.had.iter().map(|(workers, _)| *workers).max().unwrap_or(1);
+        let with_session = self.ceilings.sessions.unwrap_or(WORKERS_MAX).min(WORKERS_MAX);
+        let rows_per_s = work.rows_per_s(had.min(with_session).max(self.workers_max()));
         let rate = |workers: usize| rows_per_s[workers.min(rows_per_s.len() - 1)];
         let (mean, speed) = self.had.iter().fold((0.0, 0.0), |(mean, speed), &(workers, share)| {
             (mean + workers as f64 * share, speed + rate(workers) * share)
@@ -281,5 +282,8 @@ mod tests {
         assert_eq!(narrow.job_as_had_s().expected, wide.job_as_had_s().expected);
         assert!((narrow.gain(&wide).expected - wide.gain(&wide).expected).abs() < 1e-9);
         assert!(narrow.job_s().expected > 1.5 * wide.job_s().expected);
+        // Workers without a session did nothing.
+        let few = Scenario { ceilings: Ceilings { sessions: Some(1), ..wide.ceilings }, ..wide.clone() };
+        assert!(few.gain(&wide).expected > 1.5, "{:?}", few.gain(&wide));
     }
 }
