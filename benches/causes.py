@@ -41,7 +41,6 @@ CASES = [
     case("CPU quota", "cpu", POSTGRES, {"quota_cores": 0.05}),
     case("memory limit", "memory", PARQUET, {"memory_bytes": 150_000_000}, workers="auto", last="2017-04"),
     case("killed for memory", "memory", PARQUET, {"memory_bytes": 160_000_000, "is_killed": True}, workers="2", data="heavy"),
-    case("memory limit", "memory", POSTGRES, {"memory_bytes": 32_000_000}, workers="auto", last="2017-02"),
     case("two busy processes", "cpu", PARQUET, {"busy": 2}, last="2017-04"),
     case("two busy processes", "cpu", POSTGRES, {"busy": 2}),
     case("far server", "store-latency", POSTGRES, {"round_trip_s": 0.05}, data="short", keys=FOUR_KEYS, first="2013-01", last="2013-12"),
