@@ -135,3 +135,19 @@ fn oversized(facts: &RunFacts<'_>) -> Option<Found> {
         fix,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rollfit_testkit::record::{made, setting};
+
+    #[test]
+    fn a_giant_partition_has_a_remedy_unless_the_largest_come_first_already() {
+        for (order, has_remedy) in [("plan", true), ("spread", true), ("largest-first", false)] {
+            let mut record = made(40, 2);
+            record.header.settings.push(setting("run.order", order));
+            let facts = RunFacts::from_record(&record).unwrap();
+            assert_eq!(oversized(&facts).unwrap().fix.is_some(), has_remedy, "{order}");
+        }
+    }
+}
