@@ -97,6 +97,11 @@ def parts(directory):
     return {str(path.relative_to(features)): path.read_bytes() for path in features.rglob("*") if path.is_file()}
 
 
+def is_writing(directory):
+    """Whether a partition is being written that is not yet committed."""
+    return any((directory / "fx" / "features").rglob("*.tmp*"))
+
+
 class Running:
     """A process whose output a test follows."""
 
@@ -113,6 +118,11 @@ class Running:
             line = self.process.stdout.readline()
             assert line, f"ended without `{words}`:\n{self.seen}"
             self.seen += line
+
+    def wait_for_second(self, job):
+        """Waits until a run of `slow_job` has ended its first partition and writes its second one."""
+        self.wait_for("[1/4] slow ")
+        wait_until(lambda: is_writing(job))
 
     def signal(self, number=signal.SIGINT):
         self.process.send_signal(number)

@@ -53,12 +53,12 @@ def test_the_package_is_run_as_the_script_is(tmp_path):
 def test_hangup_is_ignored_under_nohup_and_stops_a_run_without(tmp_path):
     job = slow_job(tmp_path / "kept")
     kept = Running(["nohup", SCRIPT, "run"], cwd=job)
-    kept.wait_for("[1/4] slow ")
+    kept.wait_for_second(job)
     kept.signal(signal.SIGHUP)
     assert kept.end() == 0 and len(parts(job)) == 4
     job = slow_job(tmp_path / "stopped")
     stopped = Running([SCRIPT, "run"], cwd=job)
-    stopped.wait_for("[1/4] slow ")
+    stopped.wait_for_second(job)
     stopped.signal(signal.SIGHUP)
     assert stopped.end() != 0 and len(parts(job)) < 4
 
@@ -76,7 +76,7 @@ def test_arguments_are_bytes(tmp_path):
 def test_one_signal_finishes_what_is_in_progress(tmp_path, number):
     job = slow_job(tmp_path)
     running = Running([SCRIPT, "run"], cwd=job)
-    running.wait_for("[1/4] slow ")
+    running.wait_for_second(job)
     running.signal(number)
     running.wait_for("warning: finishing the partitions in progress")
     assert running.end() == 130
@@ -87,7 +87,7 @@ def test_one_signal_finishes_what_is_in_progress(tmp_path, number):
 def test_a_second_signal_rolls_back(tmp_path):
     job = slow_job(tmp_path)
     running = Running([SCRIPT, "run"], cwd=job)
-    running.wait_for("[1/4] slow ")
+    running.wait_for_second(job)
     running.signal()
     running.wait_for("finishing the partitions in progress")
     running.signal()

@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 import pytest
-from made_job import Running, command, heavy_job, make_job, parts, slow_job, wait_until
+from made_job import Running, command, heavy_job, is_writing, make_job, parts, slow_job, wait_until
 
 import rollfit
 
@@ -162,7 +162,7 @@ def start(job, partition):
     """Does a slow partition in another process, which has it when this returns."""
     running = Running([sys.executable, "-c", ONE, str(job), partition], cwd=job.parent)
     running.wait_for("BEGUN")
-    wait_until(lambda: any((job.parent / "fx" / "features").rglob("*.tmp*")) or list(parts(job.parent)))
+    wait_until(lambda: is_writing(job.parent) or list(parts(job.parent)))
     return running
 
 

@@ -284,7 +284,7 @@ def test_ctrl_c_leaves_no_half_partition_and_the_next_run_completes_the_job(tmp_
     assert command("run", "--quiet", cwd=undisturbed).returncode == 0
     job = slow_job(tmp_path / "job")
     running = Running([sys.executable, "-c", STOPPED, "{}"], cwd=job)
-    running.wait_for("[1/4] slow ")
+    running.wait_for_second(job)
     running.signal()
     running.wait_for("WARNING finishing the partitions in progress")
     if signals == 2:
@@ -304,7 +304,7 @@ def test_ctrl_c_leaves_no_half_partition_and_the_next_run_completes_the_job(tmp_
 def test_the_grace_period_rolls_back(tmp_path):
     job = slow_job(tmp_path / "job")
     running = Running([sys.executable, "-c", STOPPED, '{"stop_within": 0}'], cwd=job)
-    running.wait_for("[1/4] slow ")
+    running.wait_for_second(job)
     running.signal()
     running.wait_for("rolling back uncommitted work")
     assert running.end() == 0
