@@ -26,7 +26,7 @@ def jobs():
         server("auto"),
         files("2", run={"cpu_max": 0.5}, last="2017-04"),
         server("2", keys=SIX_KEYS, sink=NUMERIC),
-        server("auto", **FAR, last="2014-12", keys=FOUR_KEYS),
+        server("auto", **FAR, last="2016-12", keys=FOUR_KEYS),
         files("auto", source_bytes_per_s=20e6, last="2017-03"),
         files("auto", busy=2),
         server("4", last="2017-03"),

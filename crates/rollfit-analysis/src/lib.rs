@@ -25,6 +25,7 @@ mod network;
 mod no_estimate;
 mod not_limit;
 mod observed;
+mod pace;
 mod plan_estimate;
 mod ranked_cause;
 mod remaining;

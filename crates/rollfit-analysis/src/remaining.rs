@@ -8,20 +8,34 @@ use std::collections::BinaryHeap;
 use super::estimate::Estimate;
 use super::schedule::Ordered;
 
+/// A partition in progress that is much larger than the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Large {
+    /// How long it takes in all beside the others.
+    pub(super) takes_s: f64,
+    /// For how long it has been in progress.
+    pub(super) age_s: f64,
+}
+
 /// What is left of a run.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Remaining {
     /// Partitions that no worker has begun.
     pub(super) waiting: f64,
-    /// Those in progress.
+    /// Those in progress, without a large one.
     pub(super) in_progress: usize,
     /// How long those in progress have been, on average.
     pub(super) mean_age_s: f64,
+    /// One that is much larger.
+    pub(super) large: Option<Large>,
     pub(super) workers: usize,
     /// How long one that waits takes, on average.
     pub(super) waiting_s: f64,
     /// How long one in progress takes in all, on average.
     pub(super) in_progress_s: f64,
+    /// How much of the time workers wait for each other: with 1 those that are left, when nothing waits any more, are as fast together as
+    /// all were, with 0 each is only as fast as before.
+    pub(super) contention: f64,
     /// By what share durations scatter.
     pub(super) scatter: f64,
     /// By what share the averages may be wrong.
@@ -57,25 +71,36 @@ impl Remaining {
 
     /// How long it takes if durations are `factor` times the averages.
     fn play_s(self, factor: f64, dice: &mut Dice) -> f64 {
-        let workers = self.workers.max(self.in_progress).max(1);
+        let large_ends_s = self.large.map(|large| left_s(factor * large.takes_s, large.age_s));
+        let in_progress = self.in_progress + self.large.iter().len();
+        let workers = self.workers.max(in_progress).max(1);
         let one_by_one = self.waiting.min(WAITING_MAX);
         let summed_s = (self.waiting - one_by_one) * factor * self.waiting_s / workers as f64;
-        let mut free_at: BinaryHeap<Reverse<Ordered>> = (0..self.in_progress)
-            .map(|number| {
-                let age_s = self.age_s(number);
-                let takes_s = factor * self.in_progress_s * dice.about_one(self.scatter);
-                Reverse(Ordered(if takes_s > age_s { takes_s - age_s } else { OVERDUE * age_s }))
-            })
-            .chain((self.in_progress..workers).map(|_| Reverse(Ordered(0.0))))
+        let takes_s = |dice: &mut Dice, mean_s: f64| factor * mean_s * dice.about_one(self.scatter);
+        let mut ends_s: Vec<f64> = (0..self.in_progress)
+            .map(|number| left_s(takes_s(dice, self.in_progress_s), self.age_s(number)))
             .collect();
-        let mut last_s = free_at.iter().fold(0.0, |last: f64, Reverse(Ordered(at))| last.max(*at));
+        ends_s.extend(large_ends_s);
+        ends_s.resize(workers, 0.0);
+        let mut free_at: BinaryHeap<Reverse<Ordered>> =
+            ends_s.into_iter().map(|at_s| Reverse(Ordered(at_s))).collect();
         for _ in 0..one_by_one.round() as usize {
             let Some(Reverse(Ordered(at_s))) = free_at.pop() else { break };
-            let ends_s = at_s + factor * self.waiting_s * dice.about_one(self.scatter);
-            last_s = last_s.max(ends_s);
-            free_at.push(Reverse(Ordered(ends_s)));
+            free_at.push(Reverse(Ordered(at_s + takes_s(dice, self.waiting_s))));
         }
-        summed_s + last_s
+        summed_s + self.ends_s(free_at)
+    }
+
+    /// When the last worker ends: those that still work are faster when others have ended.
+    fn ends_s(self, mut free_at: BinaryHeap<Reverse<Ordered>>) -> f64 {
+        let workers = free_at.len() as f64;
+        let (mut before_s, mut ends_s) = (0.0, 0.0);
+        while let Some(Reverse(Ordered(at_s))) = free_at.pop() {
+            let working = (free_at.len() + 1) as f64;
+            ends_s += (at_s - before_s) * (working / workers).powf(self.contention);
+            before_s = at_s;
+        }
+        ends_s
     }
 
     /// The age of one in progress. Only their sum is known: they are as far apart as that allows, where workers began one after the
@@ -85,6 +110,11 @@ impl Remaining {
         let place = (2 * number + 1) as f64 / self.in_progress as f64 - 1.0;
         self.mean_age_s + place * apart
     }
+}
+
+/// How long one in progress still takes.
+fn left_s(takes_s: f64, age_s: f64) -> f64 {
+    if takes_s > age_s { takes_s - age_s } else { OVERDUE * age_s }
 }
 
 /// Numbers that look random and are always the same.
@@ -118,8 +148,10 @@ mod tests {
         in_progress: 2,
         mean_age_s: 0.0,
         workers: 2,
+        large: None,
         waiting_s: 10.0,
         in_progress_s: 10.0,
+        contention: 0.0,
         scatter: 0.0,
         error: 0.0,
     };
@@ -146,6 +178,28 @@ mod tests {
     #[test]
     fn a_partition_that_is_overdue_is_not_over() {
         assert_eq!(takes_s(Remaining { waiting: 0.0, mean_age_s: 50.0, ..EXACT }), 5.0);
+    }
+
+    #[test]
+    fn those_that_are_left_at_the_end_are_faster_where_workers_waited_for_each_other() {
+        let one_left = Remaining { waiting: 5.0, contention: 0.5, ..EXACT };
+        assert!((takes_s(one_left) - (30.0 + 10.0 * 0.5_f64.sqrt())).abs() < 1e-9);
+        assert_eq!(takes_s(Remaining { contention: 0.5, ..EXACT }), 30.0, "all end at once");
+    }
+
+    #[test]
+    fn a_large_partition_keeps_its_worker_and_the_others_do_the_rest() {
+        let large = Some(Large { takes_s: 100.0, age_s: 5.0 });
+        let beside = Remaining { in_progress: 1, large, ..EXACT };
+        assert_eq!(takes_s(beside), 95.0);
+        // The others end after 50 s; then it is faster.
+        let takes_alone_s = 45.0 * 0.5_f64.sqrt();
+        assert!((takes_s(Remaining { contention: 0.5, ..beside }) - (50.0 + takes_alone_s)).abs() < 1e-9);
+        // A worker that ends one before the others goes on with what waits.
+        let short = Some(Large { takes_s: 20.0, age_s: 0.0 });
+        assert_eq!(takes_s(Remaining { in_progress: 1, large: short, ..EXACT }), 40.0);
+        // A worker alone.
+        assert_eq!(takes_s(Remaining { in_progress: 0, workers: 1, large, ..EXACT }), 135.0);
     }
 
     #[test]

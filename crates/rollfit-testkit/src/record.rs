@@ -193,6 +193,8 @@ fn samples(ends: &[PartitionEnd], partitions: u64, workers: usize, end_ms: u64) 
                 in_hand_ms: 0,
                 rows_in_hand: 0,
                 known_in_hand: 0,
+                largest_in_hand_rows: 0,
+                largest_in_hand_ms: 0,
                 workers_memory_bytes: workers as u64 * 50_000_000,
                 machine: machine(workers),
                 store: None,

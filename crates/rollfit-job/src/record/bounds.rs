@@ -98,9 +98,11 @@ fn most_of(parent: &str, name: &str) -> f64 {
         }
         (_, "partitions" | "ended" | "written" | "failed") => PARTITIONS_MAX,
         ("totals", _) => NUMBER_MAX,
-        (_, "rows" | "rows_in_hand") => ROWS_MAX,
+        (_, "rows" | "rows_in_hand" | "largest_in_hand_rows") => ROWS_MAX,
         (_, "bytes") => BYTES_MAX,
-        (_, "at_ms" | "begun_ms" | "pause_ms" | "since_ms" | "in_hand_ms") => TIME_MS_MAX,
+        (_, "at_ms" | "begun_ms" | "pause_ms" | "since_ms" | "in_hand_ms" | "largest_in_hand_ms") => {
+            TIME_MS_MAX
+        }
         (_, "secs") => TIME_MS_MAX / 1e3,
         (
             _,

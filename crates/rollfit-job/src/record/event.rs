@@ -279,6 +279,10 @@ pub struct Sample {
     pub rows_in_hand: u64,
     /// Of how many they are known.
     pub known_in_hand: u32,
+    /// The rows of the largest of these, and for how long it has been in progress. Records of earlier versions do not say.
+    pub largest_in_hand_rows: u64,
+    /// See there.
+    pub largest_in_hand_ms: u64,
     /// What the workers hold for their partitions.
     pub workers_memory_bytes: u64,
     /// The machine.
@@ -295,6 +299,7 @@ impl Sample {
         for lane in moment.lanes.iter().filter(|lane| lane.partition.is_some()) {
             *activities.entry(lane.activity.name().to_owned()).or_default() += 1;
         }
+        let largest = moment.lanes.iter().max_by_key(|lane| lane.rows);
         Self {
             at_ms: u64::try_from(moment.at.as_millis()).unwrap_or(u64::MAX),
             workers: moment.lanes.len(),
@@ -303,6 +308,8 @@ impl Sample {
             in_hand_ms: moment.lanes.iter().map(|lane| lane.since_ms).sum(),
             rows_in_hand: moment.lanes.iter().map(|lane| lane.rows).sum(),
             known_in_hand: moment.lanes.iter().filter(|lane| lane.rows > 0).count() as u32,
+            largest_in_hand_rows: largest.map_or(0, |lane| lane.rows),
+            largest_in_hand_ms: largest.filter(|lane| lane.rows > 0).map_or(0, |lane| lane.since_ms),
             workers_memory_bytes: moment.lanes.iter().map(|lane| lane.memory_bytes).sum(),
             machine: moment.machine.clone(),
             store: moment.store.clone(),
