@@ -2,10 +2,9 @@
 //!
 //! Invariants: what is not known is none. A guess says that it is one.
 
-use rollfit_job::record::{PartitionEnd, Record, Sample};
+use rollfit_job::record::{PartitionEnd, PartitionOutcome, Record, Sample};
 use serde::{Deserialize, Serialize};
 
-use super::concurrency_level::{begun_s, ended_s};
 use super::demand::written;
 use super::step_series::{StepSeries, unfinished};
 use rollfit_job::activity::Activity;
@@ -124,10 +123,12 @@ fn cpu_share(sample: &Sample) -> Option<f64> {
 }
 
 /// What a written partition is of all that workers did until `last_s`, by time: attempts that came to nothing and partitions
-/// in progress kept the server busy too.
+/// in progress kept the server busy too. Waits for a lock, of which there is nothing else where others held a partition, did not.
 fn written_share(record: &Record, last_s: f64) -> Option<f64> {
     let worked_s = |end: &PartitionEnd| {
-        (ended_s(end) - begun_s(end) - end.wall_us.get(Activity::Waiting) as f64 / 1e6).max(0.0)
+        let idle_us = end.wall_us.get(Activity::Waiting) + end.wall_us.get(Activity::Pausing);
+        let is_held = end.outcome == PartitionOutcome::Held;
+        if is_held { 0.0 } else { end.wall_us.total_us().saturating_sub(idle_us) as f64 / 1e6 }
     };
     let written_s: f64 = written(record).map(worked_s).sum();
     let ended_s: f64 = record.partitions.iter().map(worked_s).sum();
@@ -207,6 +208,18 @@ mod tests {
         let server = ServerCpu::new(&made(4, 2));
         assert_eq!((server.basis, server.partition_s), (ServerCpuBasis::NoServer, None));
         assert!(!server.is_local && server.cores.is_none(), "{server:?}");
+    }
+
+    #[test]
+    fn partitions_that_others_held_had_none_of_the_server() {
+        let free = into_server(true, |sample| sample.machine.server_cores = Some(1.0));
+        let mut held = free.clone();
+        // One is turned away, and written when it is free: the time until then is in its waits and not between its begin and its end.
+        let last = held.partitions.last().unwrap().clone();
+        held.partitions.push(PartitionEnd { outcome: PartitionOutcome::Held, ..last });
+        held.partitions[0].wall_us.add(Activity::Waiting, 60_000_000);
+        let partition_s = |record: &Record| ServerCpu::new(record).partition_s.unwrap();
+        assert!((partition_s(&held) / partition_s(&free) - 1.0).abs() < 1e-9, "{}", partition_s(&held));
     }
 
     #[test]

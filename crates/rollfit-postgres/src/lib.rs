@@ -30,14 +30,14 @@ use rollfit_job::patience::patiently;
 use rollfit_job::period::PeriodUnit;
 use rollfit_job::receipt::Definition;
 use rollfit_job::runners::RunnerName;
-use rollfit_job::store::{Purpose, StoreError};
+use rollfit_job::store::{Fault, Purpose, ServerProcess, StoreError};
 
 use crate::connection::holders::StalledSessions;
 use crate::connection::pool::{Pool, PooledSession};
-use crate::connection::server;
 use crate::connection::server_metrics::MetricsCommand;
 use crate::connection::session::{Mode, Session, TransactionSettings};
 use crate::connection::session_budget::session_budget;
+use crate::connection::{monitor, server};
 use crate::copy::number_column::NumberColumn;
 use crate::features::expected::Expectations;
 use crate::names::TableName;
@@ -68,6 +68,8 @@ pub struct PostgresStore {
     purpose: Purpose,
     budget: SessionBudget,
     is_local: Option<bool>,
+    /// The process that serves the only session there will be, where this is known.
+    server_process: Option<ServerProcess>,
     /// What says how busy the server is, where that is configured.
     metrics_command: Option<MetricsCommand>,
     schema: String,
@@ -136,7 +138,7 @@ impl PostgresStore {
         (purpose, settings, definition): (Purpose, TransactionSettings, &HashedDefinition),
     ) -> Result<Self, StoreError> {
         let opened_at = Instant::now();
-        let (session, (schema, budget, is_local)) = pool.first_session(|session| {
+        let (session, (schema, budget, is_local, server_process)) = pool.first_session(|session| {
             let schema = server::schema(session, store.schema.as_deref())?;
             check_schemas(session, store, config)?;
             if let Some(views_schema) =
@@ -146,7 +148,13 @@ impl PostgresStore {
             }
             let budget = session_budget(session, config.run.store_sessions_max)?;
             let is_local = server::is_local(session, pool.leads_here())?;
-            Ok((schema, budget, is_local))
+            // Where there is a monitor, it asks for this itself.
+            let is_asked = !budget.may_grow() && is_local != Some(false);
+            let server_process = match is_asked.then(|| monitor::server_process(session)).transpose() {
+                Err(error) if error.fault() == Fault::Permanent => None,
+                answer => answer?.flatten(),
+            };
+            Ok((schema, budget, is_local, server_process))
         })?;
         pool.set_budget(&budget);
         drop(session);
@@ -162,6 +170,7 @@ impl PostgresStore {
             purpose,
             budget,
             is_local,
+            server_process,
             metrics_command: metrics_command(config),
             by: config.by,
             series: config.series.iter().map(Series::as_stored).collect(),

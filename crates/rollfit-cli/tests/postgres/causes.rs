@@ -85,6 +85,10 @@ fn too_few_sessions_are_named() {
     let workload = workload("store_sessions_max = 1");
     let run = through(&workload, NetworkConditions::slow_at(&ALL_SLOW), &["--workers", "3"]).exits(0);
     assert_eq!(first_cause(&workload, run), "sessions");
+    // Without a session to ask, its processes say how busy the server is.
+    let server = &analysis(&workload)["resources"]["store"];
+    assert_eq!(server["basis"], "processes");
+    assert!(server["cores"].as_f64().is_some(), "{server}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use crate::lock::{lock, unpoisoned};
 use crate::store::{StoreMonitor, StoreSample};
 use crate::watch::Machine;
 
+/// What is unavailable where the server's processes are not found.
+pub(super) const SERVER_TIME: &str = "the processor time of the store's server";
 /// How often the store is asked at most.
 const PERIOD: Duration = Duration::from_secs(1);
 /// After this many periods it is queried at any cost.
@@ -63,7 +65,7 @@ impl MonitorLoop {
                 }
                 let watched = monitor.server_process().map(|server| machine.watch_server(&server));
                 if let Some(Err(cause)) = watched.filter(|_| !monitor.has_server_metrics()) {
-                    report_once("the processor time of the store's server", &cause);
+                    report_once(SERVER_TIME, &cause);
                 }
                 *lock(&self.latest) = sample.ok();
             });

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::Scope;
 use std::time::Duration;
 
-use super::monitor_loop::MonitorLoop;
+use super::monitor_loop::{MonitorLoop, SERVER_TIME};
 use super::partition::{Runner, Tried};
 use super::queue::{Next, Queue};
 use super::{Outcome, RunReport, Spent, Try};
@@ -83,6 +83,10 @@ impl<'a> WorkerPool<'a> {
                 let _ = std::thread::Builder::new()
                     .name("store monitor".to_owned())
                     .spawn_scoped(scope, move || self.monitor(monitor));
+            } else if let Some(process) = job.sink.server_process()
+                && let Err(cause) = job.machine.watch_server(&process)
+            {
+                self.unavailable(SERVER_TIME, &cause);
             }
             self.watch(scope, policy);
             self.store.end();
@@ -168,9 +172,11 @@ impl<'a> WorkerPool<'a> {
 
     /// Reports once what the store does not answer.
     fn monitor(&self, monitor: Box<dyn StoreMonitor>) {
-        self.store.run(monitor, self.runner.job.machine, |what, cause| {
-            self.runner.observer.unavailable(self.runner.started.elapsed(), what, cause);
-        });
+        self.store.run(monitor, self.runner.job.machine, |what, cause| self.unavailable(what, cause));
+    }
+
+    fn unavailable(&self, what: &'static str, cause: &str) {
+        self.runner.observer.unavailable(self.runner.started.elapsed(), what, cause);
     }
 
     fn work_as(&self, worker: usize, lane: &Arc<Lane>) {

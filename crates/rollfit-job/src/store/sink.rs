@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{FeatureReader, FeatureTile, Grouping, Rounding, StoreError, StoreMonitor};
+use super::{FeatureReader, FeatureTile, Grouping, Rounding, ServerProcess, StoreError, StoreMonitor};
 use crate::partition::Partition;
 use crate::receipt::{ColumnTypes, Receipt};
 use crate::runners::StoreRunner;
@@ -322,6 +322,11 @@ pub trait Sink: Send + Sync {
     /// The monitor of the store during a run, within [`Sink::sessions`]; none if the store is not a server, or has
     /// no session to spare.
     fn monitor(&self) -> Option<Box<dyn StoreMonitor>> {
+        None
+    }
+
+    /// The process of the server that serves the only session, where there is none to spare for a monitor.
+    fn server_process(&self) -> Option<ServerProcess> {
         None
     }
 }

@@ -44,9 +44,9 @@ fn sessions_request(processes: &Vec<i32>) -> Request<'_> {
     Request::query("query the server's sessions", sql, vec![(processes, Type::INT4_ARRAY)])
 }
 
-/// When the process of this session started, and when the server did, in microseconds since 1970.
+/// The process of this session, when it started, and when the server did, in microseconds since 1970.
 const STARTED: &str = "
-    SELECT (extract(epoch FROM backend_start) * 1000000)::bigint,
+    SELECT pid, (extract(epoch FROM backend_start) * 1000000)::bigint,
            (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint
     FROM pg_catalog.pg_stat_activity WHERE pid = pg_backend_pid()";
 
@@ -232,27 +232,34 @@ impl ServerIdentity {
     /// transaction can still be used.
     fn ask(&mut self, session: &mut Session, pid: i32) -> Result<bool, StoreError> {
         let Self::Known(known) = self else { return Ok(true) };
-        let Ok(pid) = u32::try_from(pid) else { return Ok(true) };
-        if known.as_ref().is_some_and(|process| process.pid == pid) {
+        if known.as_ref().is_some_and(|process| u32::try_from(pid) == Ok(process.pid)) {
             return Ok(true);
         }
-        let rows = match session.rows("query when the server started", STARTED, &[]) {
-            Ok(rows) => rows,
+        match server_process(session) {
+            Ok(process) => *known = process,
             Err(error) if error.fault() == Fault::Permanent => {
                 *self = Self::Hidden;
                 return Ok(false);
             }
             Err(error) => return Err(error),
-        };
-        let Some(row) = rows.first() else { return Ok(true) };
-        let started: (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
-        *known = started.0.zip(started.1).map(|(started_us, server_started_us)| ServerProcess {
-            pid,
-            started_us,
-            server_started_us,
-        });
+        }
         Ok(true)
     }
+}
+
+/// The process that serves this session; none where the server does not tell.
+///
+/// # Errors
+/// When the query fails.
+pub(crate) fn server_process(session: &mut Session) -> Result<Option<ServerProcess>, StoreError> {
+    let rows = session.rows("query when the server started", STARTED, &[])?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let (pid, started): (Option<i32>, (Option<i64>, Option<i64>)) = (row.get(0)?, (row.get(1)?, row.get(2)?));
+    let (Some(Ok(pid)), (Some(started_us), Some(server_started_us))) = (pid.map(u32::try_from), started)
+    else {
+        return Ok(None);
+    };
+    Ok(Some(ServerProcess { pid, started_us, server_started_us }))
 }
 
 impl Log {

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use rollfit_job::config::{FIT_PREFIX, Layout, Series};
 use rollfit_job::partition::Partition;
 use rollfit_job::runners::StoreRunner;
-use rollfit_job::store::StoreMonitor;
 use rollfit_job::store::{
     Claim, FeatureReader, Found, Grouping, Holding, HoldingMark, Look, ReaderView, Sink, StoreError, Write,
 };
+use rollfit_job::store::{ServerProcess, StoreMonitor};
 
 use crate::PostgresStore;
 use crate::connection::monitor::PostgresMonitor;
@@ -295,6 +295,10 @@ impl Sink for PostgresStore {
         let pool = (Arc::clone(&self.pool), self.budget.configured_max);
         let (metrics, is_elsewhere) = (self.metrics_command.as_ref(), self.is_local == Some(false));
         Some(Box::new(PostgresMonitor::new(pool, metrics, is_elsewhere)))
+    }
+
+    fn server_process(&self) -> Option<ServerProcess> {
+        self.server_process.clone()
     }
 
     /// Returns the bytes that COPY sends, for the tables that exist or that a run would create. Before the first
