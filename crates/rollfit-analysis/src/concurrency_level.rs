@@ -27,10 +27,10 @@ impl ConcurrencyLevel {
     pub(super) fn all(record: &Record, sessions: Option<usize>, others: Option<&StepSeries>) -> Vec<Self> {
         let round_trip = RoundTripTimes::from_record(record);
         let Some(mean) = Demand::from_ends(written(record), round_trip) else { return Vec::new() };
-        let in_progress = StepSeries::in_progress(record);
+        let at_work = StepSeries::at_work(record);
         let mut by_workers: BTreeMap<usize, Vec<&PartitionEnd>> = BTreeMap::new();
         for end in written(record) {
-            if let Some(workers) = steady(&in_progress, end) {
+            if let Some(workers) = steady(&at_work, end) {
                 by_workers.entry(workers).or_default().push(end);
             }
         }
@@ -82,11 +82,11 @@ impl ConcurrencyLevel {
 }
 
 /// How many were in progress while a partition was; none where that changed.
-fn steady(in_progress: &StepSeries, end: &PartitionEnd) -> Option<usize> {
+fn steady(at_work: &StepSeries, end: &PartitionEnd) -> Option<usize> {
     let (from_s, to_s) = (begun_s(end), ended_s(end));
-    let mean = in_progress.mean(from_s, to_s);
+    let mean = at_work.mean(from_s, to_s);
     let allowed = (0.05 * mean).max(0.3);
-    let is_steady = in_progress.spread(from_s, to_s) <= allowed && (mean - mean.round()).abs() <= allowed;
+    let is_steady = at_work.spread(from_s, to_s) <= allowed && (mean - mean.round()).abs() <= allowed;
     (is_steady && to_s > from_s).then_some(mean.round() as usize).filter(|workers| *workers > 0)
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rollfit_job::record::{Record, Sample, WORKERS_MAX};
+use rollfit_job::record::{PartitionEnd, PartitionOutcome, Record, Sample, WORKERS_MAX};
 
 /// A value over time, 0 before its first step.
 #[derive(Debug, Default)]
@@ -42,8 +42,17 @@ impl StepSeries {
 
     /// How many partitions were in progress.
     pub(super) fn in_progress(record: &Record) -> Self {
+        Self::in_progress_of(record, |_| true)
+    }
+
+    /// How many of them got anything done: others only waited until it was clear that somebody else held theirs.
+    pub(super) fn at_work(record: &Record) -> Self {
+        Self::in_progress_of(record, |end| end.outcome != PartitionOutcome::Held)
+    }
+
+    fn in_progress_of(record: &Record, counts: impl Fn(&PartitionEnd) -> bool) -> Self {
         let mut changes: Vec<(u64, i64)> = Vec::new();
-        for end in &record.partitions {
+        for end in record.partitions.iter().filter(|end| counts(end)) {
             changes.extend([(end.begun_ms, 1), (end.at_ms, -1)]);
         }
         changes.extend(unfinished(record).map(|(_, begun_ms)| (begun_ms, 1)));
@@ -139,5 +148,15 @@ mod tests {
         assert_eq!(course.above_s(1.0, 0.0, 10.0), 3.0);
         assert_eq!(course.shares(2.0, 10.0), [(2, 0.5), (4, 0.5)]);
         assert_eq!(course.above_s(3.0, 0.0, 3.25), 0.25);
+    }
+    #[test]
+    fn partitions_that_others_hold_are_in_progress_and_not_at_work() {
+        let mut record = rollfit_testkit::record::made(4, 2);
+        record.partitions[1].outcome = PartitionOutcome::Held;
+        let held = &record.partitions[1];
+        let (from_s, to_s) = (held.begun_ms as f64 / 1e3, held.at_ms as f64 / 1e3);
+        let workers = |series: StepSeries| series.mean(from_s, to_s);
+        let difference = workers(StepSeries::in_progress(&record)) - workers(StepSeries::at_work(&record));
+        assert!((difference - 1.0).abs() < 1e-9, "{difference}");
     }
 }
