@@ -202,6 +202,8 @@ fn header(line: &[u8]) -> Result<Header, RecordError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::activity::{Lane, LaneState};
+    use crate::watch::Moment;
 
     fn lines(events: &[Event]) -> String {
         events.iter().map(|event| serde_json::to_string(event).unwrap() + "\n").collect()
@@ -225,6 +227,18 @@ mod tests {
         let record = Record::read(example().as_bytes()).unwrap();
         assert_eq!((record.header.run.as_str(), record.decisions[0].workers), ("r", 2));
         assert_eq!((record.samples.len(), record.end), (1, None));
+    }
+
+    #[test]
+    fn a_sample_says_how_large_the_largest_partition_in_progress_is() {
+        let lane = |worker, rows, since_ms| LaneState { rows, since_ms, ..Lane::new(worker).state() };
+        let sample =
+            |lanes: &[LaneState]| Sample::from_moment(&Moment { lanes: lanes.to_vec(), ..Moment::default() });
+        let seen = sample(&[lane(0, 5, 100), lane(1, 9, 40), lane(2, 0, 300)]);
+        assert_eq!((seen.rows_in_hand, seen.known_in_hand, seen.in_hand_ms), (14, 2, 440));
+        assert_eq!((seen.largest_in_hand_rows, seen.largest_in_hand_ms), (9, 40));
+        let unknown = sample(&[lane(0, 0, 300)]);
+        assert_eq!((unknown.largest_in_hand_rows, unknown.largest_in_hand_ms), (0, 0));
     }
 
     #[test]
