@@ -130,8 +130,7 @@ class Bench:
             self.server = Server(self.directory / "conditions_server")
         self.server.start(prefix, self.slow_calls.environment())
         if is_new:
-            # The first run makes files of the log that later ones use again.
-            self.run(Conditions(POSTGRES, workers="4", cores=conditions.cores))
+            self.server.settle()
         if conditions.source_in_server:
             self.fill_server(conditions.data)
 

@@ -77,8 +77,7 @@ impl EtaEstimator {
         let window = self.window(last);
         let pace = Pace::from_window(window).filter(|_| last.ended > 0.0)?;
         let has_changed = has_changed(window, last);
-        let contention = contention(window, last);
-        let slowdown = if has_changed { slowdown(last, pace, contention) } else { 1.0 };
+        let slowdown = if has_changed { slowdown(window, last, pace) } else { 1.0 };
         let in_progress_s = slowdown * pace.written_s().unwrap_or(pace.mean_s());
         let large = large(last, in_progress_s);
         let others = large.map_or(*last, |large| last.without(large));
@@ -97,7 +96,7 @@ impl EtaEstimator {
             workers: working.workers + usize::from(large.is_some()),
             waiting_s: slowdown * pace.mean_s(),
             in_progress_s,
-            contention: contention.min(CONTENTION),
+            contention: contention(window, |workers| workers == last.workers).min(CONTENTION),
             scatter,
             error: error(has_changed, scatter, pace.count),
         };
@@ -196,15 +195,19 @@ fn working(window: &[Point], last: &Point, pace: Pace, has_changed: bool) -> Wor
 }
 
 /// How much longer partitions take than so far if the number of workers changed: where all wait for processors or the disk, more workers
-/// are only as fast together as fewer were; where nobody does, each is as fast as before.
-fn slowdown(last: &Point, pace: Pace, contention: f64) -> f64 {
-    let workers = last.workers.max(1) as f64 / pace.workers_mean().max(0.1);
-    workers.powf(contention).clamp(0.25, 4.0)
+/// are only as fast together as fewer were; where nobody does, each is as fast as before. How much they wait shows with the greater number.
+fn slowdown(window: &[Point], last: &Point, pace: Pace) -> f64 {
+    let times = last.workers.max(1) as f64 / pace.workers_mean().max(0.1);
+    let contention = match times < 1.0 {
+        true => contention(window, |workers| workers > last.workers),
+        false => contention(window, |workers| workers == last.workers),
+    };
+    times.powf(contention).clamp(0.25, 4.0)
 }
 
-/// The share of the time that processors, a quota or the disk are waited for with as many workers as there are now.
-fn contention(window: &[Point], last: &Point) -> f64 {
-    let latest = window.iter().rev().take_while(|point| point.workers == last.workers).take(3);
+/// The share of the time that processors, a quota or the disk were waited for when there were so many workers.
+fn contention(window: &[Point], had: impl Fn(usize) -> bool) -> f64 {
+    let latest = window.iter().rev().filter(|point| had(point.workers)).take(3);
     let known: Vec<f64> = latest.filter_map(|point| point.contention).collect();
     if known.is_empty() { CONTENTION } else { known.iter().sum::<f64>() / known.len() as f64 }
 }
@@ -345,6 +348,13 @@ mod tests {
         assert!(error(0.0, |_, _| 10.0).abs() < 0.1, "they wait for something else");
         assert!(error(1.0, |_, workers| 10.0 * workers as f64).abs() < 0.2, "the processors are full");
         assert!(error(0.0, |_, workers| 10.0 * workers as f64) < -0.5);
+        // One is left alone, and waits no more.
+        let fewer = |at_s| if at_s < 45.0 { 4 } else { 1 };
+        let mut run = simulate(100, 0, fewer, |_, workers| 10.0 * workers as f64);
+        let pressure = |at_ms| if at_ms <= 80_000 { 0.95 } else { 0.1 };
+        run.samples.iter_mut().for_each(|sample| sample.machine.cpu_pressure = Some(pressure(sample.at_ms)));
+        let error = run.error_at(85.0 / run.took_s);
+        assert!(error.abs() < 0.2, "{error}");
     }
 
     #[test]
