@@ -195,14 +195,15 @@ fn working(window: &[Point], last: &Point, pace: Pace, has_changed: bool) -> Wor
 }
 
 /// How much longer partitions take than so far if the number of workers changed: where all wait for processors or the disk, more workers
-/// are only as fast together as fewer were; where nobody does, each is as fast as before. How much they wait shows with the greater number.
+/// are only as fast together as fewer were. How much they wait shows with the greater number; a store or a network that is full does not show,
+/// so that they are taken to be half as much slower at least.
 fn slowdown(window: &[Point], last: &Point, pace: Pace) -> f64 {
     let times = last.workers.max(1) as f64 / pace.workers_mean().max(0.1);
     let contention = match times < 1.0 {
         true => contention(window, |workers| workers > last.workers),
         false => contention(window, |workers| workers == last.workers),
     };
-    times.powf(contention).clamp(0.25, 4.0)
+    times.powf(contention.max(CONTENTION)).clamp(0.25, 4.0)
 }
 
 /// The share of the time that processors, a quota or the disk were waited for when there were so many workers.
@@ -345,9 +346,9 @@ mod tests {
             let run = simulate(150, 0, workers, takes_s).under_pressure(pressure);
             run.error_at(33.0 / run.took_s)
         };
-        assert!(error(0.0, |_, _| 10.0).abs() < 0.1, "they wait for something else");
+        let unseen = (error(0.0, |_, _| 10.0), error(0.0, |_, workers| 10.0 * workers as f64));
+        assert!(unseen.0 > 0.5 && unseen.1 < -0.3, "what they wait for may be full or not: {unseen:?}");
         assert!(error(1.0, |_, workers| 10.0 * workers as f64).abs() < 0.2, "the processors are full");
-        assert!(error(0.0, |_, workers| 10.0 * workers as f64) < -0.5);
         // One is left alone, and waits no more.
         let fewer = |at_s| if at_s < 45.0 { 4 } else { 1 };
         let mut run = simulate(100, 0, fewer, |_, workers| 10.0 * workers as f64);
