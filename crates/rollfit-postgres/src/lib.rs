@@ -30,7 +30,7 @@ use rollfit_job::patience::patiently;
 use rollfit_job::period::PeriodUnit;
 use rollfit_job::receipt::Definition;
 use rollfit_job::runners::RunnerName;
-use rollfit_job::store::{Fault, Purpose, ServerProcess, StoreError};
+use rollfit_job::store::{Purpose, ServerProcess, StoreError};
 
 use crate::connection::holders::StalledSessions;
 use crate::connection::pool::{Pool, PooledSession};
@@ -150,10 +150,7 @@ impl PostgresStore {
             let is_local = server::is_local(session, pool.leads_here())?;
             // Where there is a monitor, it asks for this itself.
             let is_asked = !budget.may_grow() && is_local != Some(false);
-            let server_process = match is_asked.then(|| monitor::server_process(session)).transpose() {
-                Err(error) if error.fault() == Fault::Permanent => None,
-                answer => answer?.flatten(),
-            };
+            let server_process = if is_asked { monitor::server_process_if_told(session)? } else { None };
             Ok((schema, budget, is_local, server_process))
         })?;
         pool.set_budget(&budget);

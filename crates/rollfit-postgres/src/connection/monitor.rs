@@ -251,7 +251,7 @@ impl ServerIdentity {
 ///
 /// # Errors
 /// When the query fails.
-pub(crate) fn server_process(session: &mut Session) -> Result<Option<ServerProcess>, StoreError> {
+fn server_process(session: &mut Session) -> Result<Option<ServerProcess>, StoreError> {
     let rows = session.rows("query when the server started", STARTED, &[])?;
     let Some(row) = rows.first() else { return Ok(None) };
     let (pid, started): (Option<i32>, (Option<i64>, Option<i64>)) = (row.get(0)?, (row.get(1)?, row.get(2)?));
@@ -260,6 +260,17 @@ pub(crate) fn server_process(session: &mut Session) -> Result<Option<ServerProce
         return Ok(None);
     };
     Ok(Some(ServerProcess { pid, started_us, server_started_us }))
+}
+
+/// The same; none also where the server refuses to tell.
+///
+/// # Errors
+/// When the query fails for now.
+pub(crate) fn server_process_if_told(session: &mut Session) -> Result<Option<ServerProcess>, StoreError> {
+    match server_process(session) {
+        Err(error) if error.fault() == Fault::Permanent => Ok(None),
+        answer => answer,
+    }
 }
 
 impl Log {
