@@ -128,7 +128,7 @@ impl EtaEstimator {
 fn large(last: &Point, in_progress_s: f64) -> Option<Large> {
     let size = last.largest_rows / last.mean_rows;
     (size > LARGE && size.is_finite() && last.in_progress > 0)
-        .then(|| Large { takes_s: size * in_progress_s, age_s: last.largest_age_s })
+        .then_some(Large { takes_s: size * in_progress_s, age_s: last.largest_age_s })
 }
 
 /// How long those in progress have been so, all of them together. A record of an earlier version does not say: half of what a

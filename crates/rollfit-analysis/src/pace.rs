@@ -91,7 +91,7 @@ impl Pace {
         let workers = (last.worked_s - first.worked_s) / (last.at_s - first.at_s).max(1e-3);
         let of_firsts = (last.workers as f64 - first.ended).clamp(0.0, count) / count.max(1.0);
         let took_s = took_s.max(1e-6) / (1.0 + FIRSTS_SLOWER * of_firsts);
-        (count > 0.0).then(|| Self { count, ended: count, written, took_s, workers: count * workers })
+        (count > 0.0).then_some(Self { count, ended: count, written, took_s, workers: count * workers })
     }
 
     pub(super) fn mean_s(self) -> f64 {
