@@ -14,9 +14,9 @@ use rollfit_job::watch::Moment;
 const KEPT: usize = 600;
 /// By what share the time of a partition is wrong at least: machines and stores change while a run is going.
 const ERROR_MIN: f64 = 0.1;
-/// A partition that has so many times the rows of the average one is looked at on its own.
+/// A partition with more than this many times the rows of the average one is estimated on its own.
 const LARGE: f64 = 2.0;
-/// How much workers wait for each other where that is unknown, and at most at the end: one that is left alone uses one core.
+/// How much workers wait for each other where that is unknown, and at the end at most, since the last worker uses one core.
 const CONTENTION: f64 = 0.5;
 /// How much durations scatter where that is not known yet, and how many partitions' worth that counts.
 const SCATTER: (f64, f64) = (0.2, 4.0);
@@ -124,10 +124,12 @@ impl EtaEstimator {
     }
 }
 
-/// The largest partition in progress, where it has many more rows than one has on average.
+/// The largest partition in progress, where it has many more rows than the average one. Each worker has written one by then: of one or two
+/// small ones at the beginning everything is many times as large.
 fn large(last: &Point, in_progress_s: f64) -> Option<Large> {
     let size = last.largest_rows / last.mean_rows;
-    (size > LARGE && size.is_finite() && last.in_progress > 0)
+    let is_known = size.is_finite() && last.written >= last.workers.max(2) as f64;
+    (size > LARGE && is_known && last.in_progress > 0)
         .then_some(Large { takes_s: size * in_progress_s, age_s: last.largest_age_s })
 }
 
@@ -206,7 +208,7 @@ fn slowdown(window: &[Point], last: &Point, pace: Pace) -> f64 {
     times.powf(contention.max(CONTENTION)).clamp(0.25, 4.0)
 }
 
-/// The share of the time that processors, a quota or the disk were waited for when there were so many workers.
+/// The share of the time in which tasks waited for processors, a quota or the disk, while there were as many workers as `had` says.
 fn contention(window: &[Point], had: impl Fn(usize) -> bool) -> f64 {
     let latest = window.iter().rev().filter(|point| had(point.workers)).take(3);
     let known: Vec<f64> = latest.filter_map(|point| point.contention).collect();
@@ -349,7 +351,7 @@ mod tests {
         let unseen = (error(0.0, |_, _| 10.0), error(0.0, |_, workers| 10.0 * workers as f64));
         assert!(unseen.0 > 0.5 && unseen.1 < -0.3, "what they wait for may be full or not: {unseen:?}");
         assert!(error(1.0, |_, workers| 10.0 * workers as f64).abs() < 0.2, "the processors are full");
-        // One is left alone, and waits no more.
+        // Three were stopped, and the last one waits no more.
         let fewer = |at_s| if at_s < 45.0 { 4 } else { 1 };
         let mut run = simulate(100, 0, fewer, |_, workers| 10.0 * workers as f64);
         let pressure = |at_ms| if at_ms <= 80_000 { 0.95 } else { 0.1 };
@@ -369,6 +371,16 @@ mod tests {
         }
         let among_equals = simulate(40, 0, |_| 4, |number, _| if number % 2 == 0 { 8.0 } else { 12.0 });
         among_equals.under_pressure(0.0).assert_estimated();
+        // After one small partition no normal one is large.
+        let after = |written| Point {
+            mean_rows: 100.0,
+            largest_rows: 31e3,
+            in_progress: 2,
+            workers: 2,
+            written,
+            ..Point::default()
+        };
+        assert!(large(&after(1.0), 2.0).is_none() && large(&after(2.0), 2.0).is_some());
     }
 
     #[test]

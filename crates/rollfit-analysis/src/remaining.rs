@@ -195,7 +195,7 @@ mod tests {
         // The others end after 50 s; then it is faster.
         let takes_alone_s = 45.0 * 0.5_f64.sqrt();
         assert!((takes_s(Remaining { contention: 0.5, ..beside }) - (50.0 + takes_alone_s)).abs() < 1e-9);
-        // A worker that ends one before the others goes on with what waits.
+        // Its worker takes the next one when it has ended.
         let short = Some(Large { takes_s: 20.0, age_s: 0.0 });
         assert_eq!(takes_s(Remaining { in_progress: 1, large: short, ..EXACT }), 40.0);
         // A worker alone.
