@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -77,9 +78,19 @@ def make_job(directory, keys=("eurusd", "gbpusd"), months=2, rows=300, run=""):
     return directory
 
 
-def slow_job(directory):
-    """As `make_job`; each of its four partitions takes about half a second, whatever the machine."""
-    return make_job(directory, keys=("slow",), months=4, rows=1200, run="store_write_mb_per_s_max = 1")
+def slow_job(directory, months=4):
+    """As `make_job`; each of its partitions takes about half a second, whatever the machine."""
+    return make_job(directory, keys=("slow",), months=months, rows=1200, run="store_write_mb_per_s_max = 1")
+
+
+def long_job(directory):
+    """A `slow_job` that is stopped before its end, even where a machine stands still for seconds."""
+    return slow_job(directory, months=LONG)
+
+
+# The partitions of a long job; without its limit, a run of it is short.
+LONG = 40
+UNLIMITED = {"env": os.environ | {"ROLLFIT_RUN__STORE_WRITE_MB_PER_S_MAX": "1000"}}
 
 
 def heavy_job(directory):
@@ -102,6 +113,16 @@ def is_writing(directory):
     return any((directory / "fx" / "features").rglob("*.tmp*"))
 
 
+def signal_when_writing(directory, number):
+    """Sends this process a signal as soon as a run in it writes a partition."""
+
+    def send():
+        wait_until(lambda: is_writing(directory))
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=send).start()
+
+
 class Running:
     """A process whose output a test follows."""
 
@@ -120,8 +141,8 @@ class Running:
             self.seen += line
 
     def wait_for_second(self, job):
-        """Waits until a run of `slow_job` has ended its first partition and writes its second one."""
-        self.wait_for("[1/4] slow ")
+        """Waits until a run of a slow job has ended its first partition and writes its second one."""
+        self.wait_for("[1/")
         wait_until(lambda: is_writing(job))
 
     def signal(self, number=signal.SIGINT):

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from made_job import SCRIPT, Running, command, make_job, parts, slow_job, wait_until
+from made_job import LONG, SCRIPT, UNLIMITED, Running, command, long_job, make_job, parts, slow_job, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +53,14 @@ def test_the_package_is_run_as_the_script_is(tmp_path):
 def test_hangup_is_ignored_under_nohup_and_stops_a_run_without(tmp_path):
     job = slow_job(tmp_path / "kept")
     kept = Running(["nohup", SCRIPT, "run"], cwd=job)
-    kept.wait_for_second(job)
+    kept.wait_for("[1/4]")
     kept.signal(signal.SIGHUP)
     assert kept.end() == 0 and len(parts(job)) == 4
-    job = slow_job(tmp_path / "stopped")
+    job = long_job(tmp_path / "stopped")
     stopped = Running([SCRIPT, "run"], cwd=job)
     stopped.wait_for_second(job)
     stopped.signal(signal.SIGHUP)
-    assert stopped.end() != 0 and len(parts(job)) < 4
+    assert stopped.end() != 0 and len(parts(job)) < LONG
 
 
 def test_arguments_are_bytes(tmp_path):
@@ -74,18 +74,18 @@ def test_arguments_are_bytes(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_one_signal_finishes_what_is_in_progress(tmp_path, number):
-    job = slow_job(tmp_path)
+    job = long_job(tmp_path)
     running = Running([SCRIPT, "run"], cwd=job)
     running.wait_for_second(job)
     running.signal(number)
     running.wait_for("warning: finishing the partitions in progress")
     assert running.end() == 130
     assert "Interrupted." in running.seen and "Traceback" not in running.seen
-    assert 2 <= len(parts(job)) < 4
+    assert 2 <= len(parts(job)) < LONG
 
 
 def test_a_second_signal_rolls_back(tmp_path):
-    job = slow_job(tmp_path)
+    job = long_job(tmp_path)
     running = Running([SCRIPT, "run"], cwd=job)
     running.wait_for_second(job)
     running.signal()
@@ -93,8 +93,8 @@ def test_a_second_signal_rolls_back(tmp_path):
     running.signal()
     running.wait_for("rolling back uncommitted work")
     assert running.end() == 130
-    assert len(parts(job)) < 4 and "Traceback" not in running.seen
-    assert command("run", cwd=job).returncode == 0 and len(parts(job)) == 4
+    assert len(parts(job)) < LONG and "Traceback" not in running.seen
+    assert command("run", cwd=job, **UNLIMITED).returncode == 0 and len(parts(job)) == LONG
 
 
 def waiting(tmp_path, **options):

@@ -178,8 +178,10 @@ def test_one_that_another_runner_keeps_is_worth_a_retry(tmp_path):
     job = slow_job(tmp_path / "slow") / "rollfit.toml"
     job.write_text(job.read_text().replace("[run]", "[run]\nlock_wait_s = 0"))
     other = start(job, "slow:2017-01")
+    other.pause()
     with pytest.raises(rollfit.PartitionError, match="slow 2017-01: still in use by") as raised:
         rollfit.run_partition(job, "slow:2017-01")
+    other.signal(signal.SIGCONT)
     assert raised.value.retry and pickle.loads(pickle.dumps(raised.value)).retry
     assert other.end() == 0
 

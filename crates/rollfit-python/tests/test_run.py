@@ -15,7 +15,9 @@ import types
 import warnings
 
 import pytest
-from made_job import Running, command, make_job, parts, slow_job, wait_until
+from made_job import (
+    LONG, UNLIMITED, Running, command, long_job, make_job, parts, signal_when_writing, slow_job, wait_until,
+)
 
 import rollfit
 
@@ -158,8 +160,7 @@ def test_progress_is_called_on_the_callers_thread(job):
 
 
 def test_an_exception_of_progress_stops_the_run(tmp_path, monkeypatch):
-    job = slow_job(tmp_path / "slow")
-    monkeypatch.chdir(job)
+    monkeypatch.chdir(long_job(tmp_path / "long"))
 
     def refuse(figures):
         raise LookupError("enough")
@@ -167,6 +168,7 @@ def test_an_exception_of_progress_stops_the_run(tmp_path, monkeypatch):
     with pytest.raises(LookupError, match="enough") as raised:
         rollfit.run(progress=refuse)
     assert raised.value.report.interrupted and raised.value.report.exit_code == 130
+    monkeypatch.setenv("ROLLFIT_RUN__STORE_WRITE_MB_PER_S_MAX", "1000")
     assert rollfit.run().exit_code == 0
 
 
@@ -213,7 +215,8 @@ def test_a_notebook_has_a_line_that_changes(job, monkeypatch, capfd):
 
 
 def test_the_line_of_a_notebook_says_how_far_a_stopped_run_got(tmp_path, monkeypatch):
-    monkeypatch.chdir(slow_job(tmp_path / "slow"))
+    job = long_job(tmp_path / "long")
+    monkeypatch.chdir(job)
     lines = []
 
     class Handle:
@@ -229,11 +232,10 @@ def test_the_line_of_a_notebook_says_how_far_a_stopped_run_got(tmp_path, monkeyp
     monkeypatch.setitem(sys.modules, "IPython.display", display)
     is_broken = False
     with pytest.raises(KeyboardInterrupt) as stopped:
-        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
+        signal_when_writing(job, signal.SIGINT)
         rollfit.run()
     report = stopped.value.report
-    assert 0 < report.written < 4 and f"{report.written}/4 partitions" in lines[-1]
+    assert 0 < report.written < LONG and f"{report.written}/{LONG} partitions" in lines[-1]
     # An output that raises stops the run once: it does not roll back what is in progress.
     is_broken = True
     with pytest.raises(LookupError) as broken:
@@ -280,9 +282,9 @@ def test_nothing_is_set_for_the_process(job):
 
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_leaves_no_half_partition_and_the_next_run_completes_the_job(tmp_path, signals):
-    undisturbed = slow_job(tmp_path / "undisturbed")
-    assert command("run", "--quiet", cwd=undisturbed).returncode == 0
-    job = slow_job(tmp_path / "job")
+    undisturbed = long_job(tmp_path / "undisturbed")
+    assert command("run", "--quiet", cwd=undisturbed, **UNLIMITED).returncode == 0
+    job = long_job(tmp_path / "job")
     running = Running([sys.executable, "-c", STOPPED, "{}"], cwd=job)
     running.wait_for_second(job)
     running.signal()
@@ -293,16 +295,16 @@ def test_ctrl_c_leaves_no_half_partition_and_the_next_run_completes_the_job(tmp_
     assert running.end() == 0, running.seen
     report = json.loads(running.seen.split("REPORT ")[1])
     assert report["interrupted"] and report["exit_code"] == 130
-    assert report["written"] + report["not_started"] == 4 and report["not_started"] > 0
+    assert report["written"] + report["not_started"] == LONG and report["not_started"] > 0
     whole = parts(undisturbed)
     left = parts(job)
     assert len(left) == report["written"] and left.items() <= whole.items(), "whole partitions and nothing else"
-    assert command("run", "--quiet", cwd=job).returncode == 0
+    assert command("run", "--quiet", cwd=job, **UNLIMITED).returncode == 0
     assert parts(job) == whole
 
 
 def test_the_grace_period_rolls_back(tmp_path):
-    job = slow_job(tmp_path / "job")
+    job = long_job(tmp_path / "job")
     running = Running([sys.executable, "-c", STOPPED, '{"stop_within": 0}'], cwd=job)
     running.wait_for_second(job)
     running.signal()
@@ -326,14 +328,15 @@ def test_ctrl_c_while_a_store_is_opened_ends_at_once(tmp_path):
 
 
 def test_handlers_of_other_signals_may_stop_a_run_too(tmp_path, monkeypatch):
-    monkeypatch.chdir(slow_job(tmp_path / "slow"))
+    job = long_job(tmp_path / "long")
+    monkeypatch.chdir(job)
 
     def time_out(number, frame):
         raise TimeoutError("too long")
 
     before = signal.signal(signal.SIGALRM, time_out)
     try:
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
+        signal_when_writing(job, signal.SIGALRM)
         with pytest.raises(TimeoutError) as raised:
             rollfit.run()
     finally:
