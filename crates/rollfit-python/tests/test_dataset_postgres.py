@@ -193,7 +193,7 @@ def test_ctrl_c_ends_what_waits_for_a_lock_and_the_dataset_goes_on(job, socket, 
             began = time.monotonic()
             with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.2):
                 call()
-            assert time.monotonic() - began < 2, name
+            assert time.monotonic() - began < 10, name
     assert rows_in(job.ds.features("gbpusd")) == expected
 
 

@@ -4,7 +4,7 @@
 //! This reader keeps the error itself. It reads at positions and never duplicates the file descriptor, so that a process
 //! with many open files needs no further one to read them.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,11 +17,23 @@ use parquet::file::reader::{ChunkReader, Length};
 pub trait ReadAt: Send + Sync {
     /// Reads into `buffer` from `offset` on; returns how many bytes.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// What the system says of the file now; none of what nobody else can write to.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    fn status(&self) -> io::Result<Option<Metadata>> {
+        Ok(None)
+    }
 }
 
 impl ReadAt for File {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         FileExt::read_at(self, buffer, offset)
+    }
+
+    fn status(&self) -> io::Result<Option<Metadata>> {
+        self.metadata().map(Some)
     }
 }
 

@@ -34,6 +34,12 @@ impl FileSpans {
         self.contents.integrity
     }
 
+    /// Whether it is still the file at its path.
+    pub(crate) fn is_current(&self) -> bool {
+        std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|status| FileIdentity::from_metadata(&status) == self.identity)
+    }
+
     /// The first and the last instant of the file; none where it is empty.
     pub(crate) fn span_us(&self) -> Option<(i64, i64)> {
         let first = self.spans.iter().map(|span| span.first_us).min()?;

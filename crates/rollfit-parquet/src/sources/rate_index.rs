@@ -2,11 +2,10 @@
 
 use rollfit_job::store::StoreError;
 
-use crate::fault::{damaged_source, unreadable};
+use crate::fault::damaged_source;
 use crate::sources::file_spans::{Contents, FileSpans};
 use crate::sources::open_table::OpenTable;
 use crate::sources::table_file::TableFile;
-use rollfit_files::damaged::contain_panics;
 use rollfit_job::import::Base;
 use rollfit_job::import::series::rate_index;
 
@@ -49,8 +48,7 @@ impl TableFile {
         if !(self.has_numbers(CLOSE) && self.has_numbers(RATE_INDEX)) {
             return Ok(());
         }
-        contain_panics(|| self.compare_rate_index(base.close))
-            .unwrap_or_else(|error| Err(unreadable(&self.path, &error)))
+        self.read(|| self.compare_rate_index(base.close))
     }
 
     /// Row group by row group: a few bytes can say a million rows that are missing.

@@ -15,7 +15,6 @@ use rollfit_job::store::{Fault, StoreError};
 use crate::fault::unreadable;
 use crate::sources::group_span::GroupSpan;
 use crate::sources::table_file::TableFile;
-use rollfit_files::damaged::contain_panics;
 use rollfit_files::numbers::{DAY_S, instant_ticks};
 use rollfit_files::parquet_file::Integrity;
 
@@ -114,7 +113,7 @@ impl TableFile {
     /// The first and the last time of a row group as its rows have them, in the unit of the column.
     fn extremes(&self, group: usize, time: &str) -> Result<(i64, i64), StoreError> {
         let (mut extremes, mut read_rows) = (None, 0);
-        let read = contain_panics(|| {
+        self.read(|| {
             self.decode(&[group], &[time], |arrays| {
                 read_rows += arrays[0].len();
                 let (times, _) = instant_ticks(&arrays[0])
@@ -125,8 +124,7 @@ impl TableFile {
                 }
                 Ok(())
             })
-        });
-        read.unwrap_or_else(|error| Err(unreadable(&self.path, &error)))?;
+        })?;
         self.check_rows(&[group], read_rows)?;
         extremes.ok_or_else(|| self.no_instant(time))
     }

@@ -1,6 +1,6 @@
 //! [`TableFile`]: an open file of a source table, from any writer, and the columns in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef};
@@ -13,19 +13,35 @@ use rollfit_files::numbers::{doubles, instant_ticks};
 use rollfit_files::parquet_file::{FileBytes, ReadAt, check_packing, check_pages};
 use rollfit_job::few::few;
 use rollfit_job::nearest::did_you_mean;
-use rollfit_job::store::StoreError;
+use rollfit_job::store::{Fault, StoreError};
 
 use crate::fault::{file_error, source_fault, unreadable};
 use crate::sources::file_spans::{Contents, FileIdentity, FileSpans};
 use crate::sources::group_span::GroupSpan;
 
-/// An open file of a table: what it holds does not change, whatever takes its name.
+/// An open file of a table, whatever takes its name.
+///
+/// Invariants: what is read of it is what it was when it was opened, or the read is an error.
 pub(crate) struct TableFile {
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn ReadAt>,
     pub(crate) identity: FileIdentity,
     pub(crate) contents: Arc<Contents>,
     pub(crate) spans: Arc<Vec<GroupSpan>>,
+}
+
+/// Checks that an open file is as it was when `identity` was taken.
+pub(super) fn check_unwritten(
+    path: &Path,
+    file: &dyn ReadAt,
+    identity: FileIdentity,
+) -> Result<(), StoreError> {
+    let status = file.status().map_err(|error| file_error("read", path, error))?;
+    if status.is_none_or(|status| FileIdentity::from_metadata(&status) == identity) {
+        return Ok(());
+    }
+    let message = format!("{} was written to while it was being read", path.display());
+    Err(StoreError::new(Fault::Transient, message))
 }
 
 impl TableFile {
@@ -97,8 +113,14 @@ impl TableFile {
         values: &[&str],
     ) -> Result<(Vec<i64>, Vec<Vec<f64>>), StoreError> {
         values.iter().try_for_each(|value| self.check_numeric(value))?;
-        contain_panics(|| self.decode_columns(groups, time, values))
-            .unwrap_or_else(|error| Err(unreadable(&self.path, &error)))
+        self.read(|| self.decode_columns(groups, time, values))
+    }
+
+    /// Runs what reads it. Where somebody wrote to it meanwhile, what was read may be of both contents, or damaged: that passes.
+    pub(super) fn read<T>(&self, read: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let read = contain_panics(read).unwrap_or_else(|error| Err(unreadable(&self.path, &error)));
+        check_unwritten(&self.path, &*self.file, self.identity)?;
+        read
     }
 
     fn decode_columns(

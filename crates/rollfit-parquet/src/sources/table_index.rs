@@ -25,10 +25,10 @@ use crate::file_system::{FileSystem, OsFileSystem};
 use crate::sources::file_spans::{Contents, FileIdentity, FileSpans, SmallFile};
 use crate::sources::known_tables::KnownTables;
 use crate::sources::listing::{TableListing, warn_of_passed_over};
-use crate::sources::table_file::TableFile;
+use crate::sources::table_file::{TableFile, check_unwritten};
 
-/// What is known of tables and their files, so that each footer is read once, and a directory listed again only when it
-/// has changed.
+/// What is known of tables and their files, so that each footer is read once, and a directory listed again only when it or
+/// one of its files has changed.
 pub(crate) struct TableIndex {
     files: Arc<dyn FileSystem>,
     known: Mutex<KnownTables>,
@@ -55,7 +55,9 @@ impl TableIndex {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(file_error("list", dir, error)),
         };
-        if let Some(files) = lock(&self.known).listing(dir, time, modified) {
+        let known = lock(&self.known).listing(dir, time, modified);
+        // A file that is rewritten in place does not change its directory.
+        if let Some(files) = known.filter(|files| files.iter().all(FileSpans::is_current)) {
             return Ok(Some(files));
         }
         let Some(listed) = TableListing::read(dir)? else { return Ok(None) };
@@ -154,7 +156,11 @@ impl TableIndex {
         let is_known = known.is_some();
         let contents = match known {
             Some(contents) => contents,
-            None => read_footer(path, &file, &status)?,
+            None => {
+                let contents = read_footer(path, &file, &status);
+                check_unwritten(path, &*file, identity)?;
+                contents?
+            }
         };
         let file: Arc<dyn ReadAt> = match &contents.bytes {
             Some(bytes) => bytes.clone(),
@@ -241,7 +247,9 @@ impl TableFile {
         let _checking = lock(&self.contents.checking);
         if !self.contents.is_checked.load(Ordering::Acquire) {
             let bytes = FileBytes::new(self.file.clone(), self.identity.bytes);
-            check_body(&bytes, self.contents.integrity).map_err(|fault| source_fault(&self.path, fault))?;
+            self.read(|| {
+                check_body(&bytes, self.contents.integrity).map_err(|fault| source_fault(&self.path, fault))
+            })?;
             self.check_rate_index()?;
             self.contents.is_checked.store(true, Ordering::Release);
         }

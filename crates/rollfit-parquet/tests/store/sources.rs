@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use arrow_array::types::{ArrowPrimitiveType, Decimal32Type, Decimal64Type, Decimal256Type};
 use arrow_array::{
@@ -17,7 +18,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use rollfit_job::config::JobConfig;
 use rollfit_job::error_chain;
 use rollfit_job::keys::FoundKeys;
-use rollfit_job::store::{SeriesRows, Sink, Snapshot, Source, StoreError};
+use rollfit_job::store::{Fault, SeriesRows, Sink, Snapshot, Source, StoreError};
 use rollfit_parquet::{OsFileSystem, ParquetStore};
 use tempfile::TempDir;
 
@@ -570,6 +571,48 @@ fn a_snapshot_taken_before_an_import_still_reads_the_old_rows() {
     }
     let mut renewed = store.snapshot(&config.series_of_key(&february.key), february.period, 89).unwrap();
     assert_eq!(renewed.rows(0, span_us).unwrap().instants_us.len(), 80);
+}
+
+#[test]
+fn a_file_that_is_rewritten_in_place_is_read_anew() {
+    let table = Table::new();
+    table.with("part.parquet", &minutes(0..10));
+    // As in a directory that has long been at rest, which is listed once.
+    let dir = File::open(table.dir.path().join("sources/t_k")).unwrap();
+    dir.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    let store = table.store();
+    let rows = |month: &str| {
+        let period = partition("k", month).period;
+        store.snapshot(&table.config.series_of_key("k"), period, 89)?.rows(0, period.span_us())
+    };
+    assert_eq!(rows("1970-01").unwrap(), rows_at(&minutes(0..10)));
+    assert_eq!(rows("1970-02").unwrap(), rows_at(&[]));
+
+    let february_us = partition("k", "1970-02").period.span_us().start;
+    let later: Vec<i64> = minutes(0..20).into_iter().chain([february_us]).collect();
+    let modified = dir.metadata().unwrap().modified().unwrap();
+    table.with("part.parquet", &later);
+    assert_eq!(dir.metadata().unwrap().modified().unwrap(), modified);
+    assert_eq!(rows("1970-02").unwrap(), rows_at(&[february_us]));
+    assert_eq!(rows("1970-01").unwrap(), rows_at(&minutes(0..20)));
+}
+
+#[test]
+fn a_file_that_is_written_to_while_it_is_read_gives_no_rows_of_both_contents() {
+    let table = Table::new();
+    table.with("part.parquet", &minutes(0..10_000));
+    let mut snapshot = table.snapshot("1970-01").unwrap();
+    let path = table.path("part.parquet");
+    let other = Table::new();
+    other.with("part.parquet", &minutes(5..10_005));
+    let written = fs::read(other.path("part.parquet")).unwrap();
+    for bytes in [&written[..written.len() / 2], &written] {
+        fs::write(&path, bytes).unwrap();
+        let error = snapshot.rows(0, partition("k", "1970-01").period.span_us()).unwrap_err();
+        assert_eq!(error.fault(), Fault::Transient, "{error}");
+        assert_says(&error_chain(&error), &["part.parquet was written to while it was being read"]);
+    }
+    assert_eq!(table.rows(), rows_at(&minutes(5..10_005)));
 }
 
 #[test]

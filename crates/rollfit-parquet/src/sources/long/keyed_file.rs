@@ -3,12 +3,10 @@
 use arrow_array::StringArray;
 use arrow_schema::DataType;
 use parquet::file::statistics::Statistics;
-use rollfit_files::damaged::contain_panics;
 use rollfit_files::texts::texts;
 use rollfit_job::foreign;
 use rollfit_job::store::StoreError;
 
-use crate::fault::unreadable;
 use crate::sources::table_file::TableFile;
 
 /// The columns that are read of a long table.
@@ -49,7 +47,7 @@ impl TableFile {
         names.extend(columns.values.iter().map(String::as_str));
         let (mut instants_us, mut values) = (Vec::new(), vec![Vec::new(); columns.values.len()]);
         let mut read_rows = 0;
-        let read = contain_panics(|| {
+        self.read(|| {
             self.decode(&[group], &names, |arrays| {
                 instants_us.clear();
                 self.append_instants(&arrays[1], columns.time, &mut instants_us)?;
@@ -60,8 +58,7 @@ impl TableFile {
                 read_rows += instants_us.len();
                 take(&self.keys(&arrays[0], columns.key)?, &instants_us, &values)
             })
-        });
-        read.unwrap_or_else(|error| Err(unreadable(&self.path, &error)))?;
+        })?;
         self.check_rows(&[group], read_rows)
     }
 
@@ -98,7 +95,7 @@ impl TableFile {
     }
 
     fn check_keys(&self, group: usize, key_column: &str, key: &str) -> Result<(), StoreError> {
-        let read = contain_panics(|| {
+        self.read(|| {
             self.decode(&[group], &[key_column], |arrays| {
                 let keys = self.keys(&arrays[0], key_column)?;
                 match keys.iter().find(|found| *found != Some(key)) {
@@ -106,8 +103,7 @@ impl TableFile {
                     Some(other) => Err(self.disagrees(key_column, key, other)),
                 }
             })
-        });
-        read.unwrap_or_else(|error| Err(unreadable(&self.path, &error)))
+        })
     }
 
     fn disagrees(&self, key_column: &str, key: &str, found: Option<&str>) -> StoreError {
