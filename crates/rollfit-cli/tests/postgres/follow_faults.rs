@@ -346,11 +346,9 @@ fn a_password_that_expires_is_asked_for_again_until_it_is_right() {
     let mut follower = workload.follow(&variables);
     let asked = || fs::read_to_string(workload.sandbox.path("asked")).unwrap().lines().count();
     let before = asked();
-    // The token is of no use any more, and its sessions are ended.
-    server.sql(
-        "alter role loader password 'hunter-two';
-         select pg_terminate_backend(pid) from pg_stat_activity where usename = 'loader'",
-    );
+    // The token is of no use any more before its sessions are ended: together, they could begin again before the commit.
+    server.sql("alter role loader password 'hunter-two'");
+    server.sql("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'loader'");
     follower.0.wait_for_stage("store-lost");
     let at = feed.bar();
     let started = Instant::now();
