@@ -24,6 +24,8 @@ pub(super) struct Demand {
     /// What round trips took: their number times the round-trip time, sink and source together, and the source's part of it.
     pub(super) latency_s: f64,
     pub(super) source_latency_s: f64,
+    /// The part of it that went by while rows were sent.
+    pub(super) sending_latency_s: f64,
     /// What a worker waited for a core while it was asking a store.
     pub(super) core_wait_s: f64,
     /// Times in which neither this process computes nor the worker waits for a core or for bytes on their way, by activity.
@@ -41,6 +43,16 @@ pub(super) struct Demand {
     pub(super) waiting_s: f64,
     pub(super) throttled_s: f64,
     pub(super) pausing_s: f64,
+    /// The part of the times above in which sessions were seen to wait.
+    pub(super) seen_waiting_s: SeenWaiting,
+}
+
+/// How long the session of a partition was seen to wait, for bytes of this process and until something was durable: its server computed nothing
+/// for it meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct SeenWaiting {
+    pub(super) bytes_s: f64,
+    pub(super) durable_s: f64,
 }
 
 /// How long a round trip to each store takes; none where none is known.
@@ -111,6 +123,7 @@ impl Demand {
             source_trips: each(sum.trips.get(Activity::Reading)),
             latency_s: Activity::ALL.into_iter().map(latency_s).sum(),
             source_latency_s: latency_s(Activity::Reading),
+            sending_latency_s: latency_s(Activity::Sending),
             reading_s: rest_s(Activity::Reading),
             querying_s: rest_s(Activity::Querying) + rest_s(Activity::Connecting),
             sending_s: rest_s(Activity::Sending),
@@ -122,6 +135,7 @@ impl Demand {
             waiting_s: rest_s(Activity::Waiting),
             throttled_s: rest_s(Activity::Throttled),
             pausing_s: rest_s(Activity::Pausing),
+            seen_waiting_s: SeenWaiting::default(),
         }
     }
 
@@ -136,6 +150,7 @@ impl Demand {
             core_wait_s: self.core_wait_s * times,
             latency_s: self.latency_s * times,
             source_latency_s: self.source_latency_s * times,
+            sending_latency_s: self.sending_latency_s * times,
             reading_s: self.reading_s * times,
             querying_s: self.querying_s * times,
             sending_s: self.sending_s * times,
@@ -147,6 +162,10 @@ impl Demand {
             waiting_s: self.waiting_s * times,
             throttled_s: self.throttled_s * times,
             pausing_s: self.pausing_s * times,
+            seen_waiting_s: SeenWaiting {
+                bytes_s: self.seen_waiting_s.bytes_s * times,
+                durable_s: self.seen_waiting_s.durable_s * times,
+            },
             ..*self
         }
     }
@@ -177,10 +196,10 @@ impl Demand {
         }
     }
 
-    /// The same where sessions were seen to wait for so long until something was durable: statements that are not the commit do that too.
-    pub(super) fn syncing(self, synced_s: f64) -> Self {
+    /// The same where sessions were seen to wait so. Statements that are not the commit wait until something is durable too.
+    pub(super) fn seen_waiting(self, seen: SeenWaiting) -> Self {
         let statements_s = self.making_durable_s() - self.committing_s;
-        let moved_s = (synced_s - self.committing_s).clamp(0.0, statements_s);
+        let moved_s = (seen.durable_s - self.committing_s).clamp(0.0, statements_s);
         let rest = if statements_s > 0.0 { 1.0 - moved_s / statements_s } else { 1.0 };
         Self {
             deleting_s: self.deleting_s * rest,
@@ -188,6 +207,7 @@ impl Demand {
             analyzing_s: self.analyzing_s * rest,
             vacuuming_s: self.vacuuming_s * rest,
             committing_s: self.committing_s + moved_s,
+            seen_waiting_s: seen,
             ..self
         }
     }

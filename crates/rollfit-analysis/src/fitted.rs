@@ -72,9 +72,12 @@ pub(super) fn fitted(work: &Work, measured: &[Measured], usual: Queue) -> Vec<Wo
 /// partition at a time so long, and the rest for others at the disk.
 pub(super) fn as_met(work: &Work, usual: Queue, disk_s: Option<f64>) -> Vec<Work> {
     let served = disk_s.map(|disk_s| {
-        let mut served = Work { queue: usual, ..*work };
+        // Who waits for a core keeps no disk busy.
+        let mut queue = usual;
+        queue.waits[Wait::Core as usize] = false;
+        let mut served = Work { queue, ..*work };
         let share = (disk_s / served.queued_s().max(1e-9)).min(1.0);
-        for wait in Wait::ALL.into_iter().filter(|wait| usual.waits[*wait as usize]) {
+        for wait in Wait::ALL.into_iter().filter(|wait| queue.waits[*wait as usize]) {
             *served.wait_mut(wait) *= share;
         }
         served

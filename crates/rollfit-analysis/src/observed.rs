@@ -159,9 +159,9 @@ impl Observed {
         Some((room / self.worker_bytes?).floor().max(1.0) as usize)
     }
 
-    /// The sessions that waited until something was on a disk, on average.
-    pub(super) fn syncing_sessions(&self) -> f64 {
-        let waits = self.waits.iter().filter(|((kind, _), _)| *kind == WaitKind::Sync);
+    /// The sessions that waited for this, on average.
+    pub(super) fn sessions_waiting(&self, wait: WaitKind) -> f64 {
+        let waits = self.waits.iter().filter(|((kind, _), _)| *kind == wait);
         waits.map(|(_, sessions)| sessions).sum()
     }
 
@@ -224,7 +224,7 @@ mod tests {
             sample.store = Some(if at < begin { StoreSample::default() } else { syncing });
         }
         assert!(begin > 0);
-        let syncing = Observed::new(&record).syncing_sessions();
+        let syncing = Observed::new(&record).sessions_waiting(WaitKind::Sync);
         assert!((syncing - 2.0).abs() < 1e-9, "{syncing}");
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::concurrency_level::ConcurrencyLevel;
-use super::demand::{Demand, RoundTripTimes, written};
+use super::demand::{Demand, RoundTripTimes, SeenWaiting, written};
 use super::fitted::{Measured, as_met, fitted};
 use super::no_estimate::NoEstimate;
 use super::observed::WaitShare;
@@ -48,9 +48,9 @@ impl<'a> RunFacts<'a> {
         let (took_s, totals) = (took_s(record), totals(record));
         let in_progress = StepSeries::in_progress(record);
         let observed = Observed::new(record);
-        let demand = demand
-            .waiting_for_cores(core_wait_s(&demand, &observed, took_s))
-            .syncing(observed.syncing_sessions() * took_s / demand.partitions as f64);
+        let waiting_s = |wait| observed.sessions_waiting(wait) * took_s / demand.partitions as f64;
+        let seen = SeenWaiting { bytes_s: waiting_s(WaitKind::Client), durable_s: waiting_s(WaitKind::Sync) };
+        let demand = demand.waiting_for_cores(core_wait_s(&demand, &observed, took_s)).seen_waiting(seen);
         let levels = ConcurrencyLevel::all(record, sessions_workers(record), observed.competing.as_ref());
         let held_s = held_s(record, took_s);
         let had = had(record, &in_progress, took_s);
@@ -272,7 +272,7 @@ fn scenario(
     let waiting_s = if sessions_bind { 0.0 } else { demand.waiting_s };
     let measured = measured(record, demand, levels, observed, workers);
     let server = &observed.server;
-    let quota_cores = used_up_quota(record, observed).filter(|_| server.local_partition_s() > 0.0);
+    let quota_cores = used_up_quota(record, observed);
     let cores = cores_beside_quota(mean_cores(&measured), quota_cores);
     let elsewhere = server.cores.zip(server.partition_s).filter(|_| !server.is_local);
     let elsewhere = elsewhere.map(|(cores, cpu_s)| ServerCores { cores, cpu_s });
@@ -292,7 +292,8 @@ fn scenario(
         level.rate < FREE_OF_LIMITS * work.own_limit()
             && met.throttled_s < (1.0 - FREE_OF_LIMITS) * met.wall_s
     };
-    let free: Vec<Measured> = measured.iter().enumerate().filter(is_free).map(|(_, level)| *level).collect();
+    let free = measured.iter().enumerate().filter(|level| quota_cores.is_none() && is_free(level));
+    let free: Vec<Measured> = free.map(|(_, level)| *level).collect();
     let variants = variants(&work, &free, usual(record), disk_s(record, demand, observed));
     let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {

@@ -28,7 +28,7 @@ pub(super) struct Work {
     pub(super) queue: Queue,
     /// `cpu_max`.
     pub(super) cores_max: Option<f64>,
-    /// The quota of the control group, where it is used up and the store's server, which it does not hold, needs processor time here too.
+    /// The quota of the control group, where it is used up. It does not hold a server on this machine.
     pub(super) quota_cores: Option<f64>,
     /// `store_write_mb_per_s_max`.
     pub(super) bytes_per_s_max: Option<f64>,
@@ -172,14 +172,16 @@ impl Work {
     /// What a partition costs, by what it waited for when it was measured: an upper bound, as waits for other workers are part of it.
     pub(super) fn new(demand: &Demand, store_cpu_s: f64, server: Option<ServerCores>, cores: Cores) -> Self {
         let mut waits_s = waits_s(demand);
-        // The processor time of the store is a part of what its session was waited for.
+        // The processor time of the store is a part of what its session was waited for, but not of what that waited for itself.
         let server_s = store_cpu_s * demand.stretch + server.map_or(0.0, |server| server.cpu_s);
-        let shared_s: f64 =
-            Wait::ALL.iter().filter(|wait| !wait.is_fixed()).map(|wait| waits_s[*wait as usize]).sum();
-        let left = (1.0 - server_s / shared_s.max(1e-9)).max(0.0);
-        for wait in Wait::ALL.into_iter().filter(|wait| !wait.is_fixed()) {
-            waits_s[wait as usize] *= left;
-        }
+        let seen = demand.seen_waiting_s;
+        let idle_s = |wait: Wait| match wait {
+            Wait::Bytes => (seen.bytes_s - demand.sending_latency_s).max(0.0),
+            Wait::Commit => seen.durable_s,
+            _ => 0.0,
+        };
+        let left_s = less_busy(&mut waits_s, server_s, |wait, wait_s| (wait_s - idle_s(wait)).max(0.0));
+        less_busy(&mut waits_s, left_s, |_, wait_s| wait_s);
         Self {
             rows: demand.rows,
             bytes: demand.bytes,
@@ -285,6 +287,19 @@ impl Work {
     }
 }
 
+/// Takes the time in which a server computed off the waits, from each in proportion to the part of it in which it may have computed; returns
+/// what is more than all these parts.
+fn less_busy(waits_s: &mut Waits, server_s: f64, busy_s: impl Fn(Wait, f64) -> f64) -> f64 {
+    let busy_s =
+        Wait::ALL.map(|wait| if wait.is_fixed() { 0.0 } else { busy_s(wait, waits_s[wait as usize]) });
+    let all_s: f64 = busy_s.iter().sum();
+    let share = (server_s / all_s.max(1e-9)).min(1.0);
+    for (wait_s, busy_s) in std::iter::zip(waits_s, busy_s) {
+        *wait_s -= share * busy_s;
+    }
+    (server_s - all_s).max(0.0)
+}
+
 fn waits_s(demand: &Demand) -> Waits {
     Wait::ALL.map(|wait| match wait {
         Wait::Source => demand.reading_s,
@@ -297,4 +312,45 @@ fn waits_s(demand: &Demand) -> Waits {
         Wait::Pause => demand.pausing_s + demand.waiting_s + demand.throttled_s,
         Wait::Unexplained => 0.0,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::demand::SeenWaiting;
+    use super::*;
+
+    fn work(seen_waiting_s: SeenWaiting, server_cpu_s: f64) -> Work {
+        let demand = Demand {
+            partitions: 1,
+            stretch: 1.0,
+            latency_s: 0.3,
+            sending_latency_s: 0.2,
+            sending_s: 4.0,
+            keying_s: 1.0,
+            committing_s: 2.0,
+            seen_waiting_s,
+            ..Demand::default()
+        };
+        let cores = Cores::new(&MachineLimits::default(), 0.0, 0.0, 1.0);
+        Work::new(&demand, server_cpu_s, None, cores)
+    }
+
+    #[track_caller]
+    fn assert_waits(work: &Work, wanted: [(Wait, f64); 4]) {
+        for (wait, wanted_s) in wanted {
+            assert!((work.wait_s(wait) - wanted_s).abs() < 1e-9, "{wait:?}: {:?}", work.waits_s);
+        }
+    }
+
+    #[test]
+    fn a_server_computed_while_its_sessions_were_not_seen_to_wait() {
+        use Wait::{Bytes, Commit, RoundTrips, Statements};
+        let blind = work(SeenWaiting::default(), 3.5);
+        assert_waits(&blind, [(Bytes, 2.0), (Statements, 0.5), (Commit, 1.0), (RoundTrips, 0.3)]);
+        // Of 4 s of sending 3 s were waited for bytes; the 0.2 s before them were round trips. All of the commit was a sync.
+        let seen = SeenWaiting { bytes_s: 3.2, durable_s: 2.5 };
+        assert_waits(&work(seen, 1.0), [(Bytes, 3.5), (Statements, 0.5), (Commit, 2.0), (RoundTrips, 0.3)]);
+        // It computed more than that leaves room for: looks once a second are rough.
+        assert_waits(&work(seen, 3.5), [(Bytes, 2.1), (Statements, 0.0), (Commit, 1.4), (RoundTrips, 0.3)]);
+    }
 }
