@@ -278,13 +278,15 @@ fn scenario(
     let elsewhere = elsewhere.map(|(cores, cpu_s)| ServerCores { cores, cpu_s });
     // What limits of the configuration cost follows from the limit, and not from how long they made workers wait.
     let met = Demand { waiting_s, throttled_s: 0.0, ..*demand };
-    let ease = observed.own_cores.map_or(1.0, |own| cores.ease(own + observed.others_cores.unwrap_or(0.0)));
+    let busy_cores = observed.own_cores.map(|own| own + observed.others_cores.unwrap_or(0.0));
+    let store_cpu_s = server.local_partition_s();
     let work = Work {
-        ease,
+        ease: busy_cores.map_or(1.0, |busy| cores.ease(busy)),
         cores_max: number_set(record, "run.cpu_max"),
         quota_cores,
         bytes_per_s_max: number_set(record, "run.store_write_mb_per_s_max").map(|mb| mb * 1e6),
-        ..Work::new(&met, server.local_partition_s(), elsewhere, cores)
+        store_cpu_s: store_cpu_s * busy_cores.map_or(1.0, |busy| cores.awake(busy)),
+        ..Work::new(&met, store_cpu_s, elsewhere, cores)
     };
     // Numbers of workers that a limit throttled say nothing of the rest.
     let is_free = |(at, level): &(usize, &Measured)| {

@@ -4,7 +4,7 @@ use rollfit_job::watch::MachineLimits;
 
 use super::demand::Demand;
 use super::network::{Network, QueueStation, WORKERS_MAX};
-use super::tuning::{SYSTEM_CORES_MOST, SYSTEM_SHARE};
+use super::tuning::{SYSTEM_CORES_MOST, SYSTEM_SHARE, WAKING_SHARE};
 
 /// What a partition needs of everything.
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +149,16 @@ impl Cores {
     pub(super) fn ease(&self, busy: f64) -> f64 {
         let half = self.all / 2.0;
         if half.is_finite() { 1.0 - SYSTEM_SHARE * ((busy - half) / half).clamp(0.0, 1.0) } else { 1.0 }
+    }
+
+    /// The processor time that a server takes where it is busy, over that which it took while `busy` cores were: one that mostly waits finds its caches
+    /// cold, and each time it wakes costs.
+    pub(super) fn awake(&self, busy: f64) -> f64 {
+        if self.allowed.is_finite() {
+            1.0 - WAKING_SHARE * (1.0 - busy / self.allowed).clamp(0.0, 1.0)
+        } else {
+            1.0
+        }
     }
 
     /// What is left where the system takes this share of the machine.
@@ -333,6 +343,15 @@ mod tests {
         };
         let cores = Cores::new(&MachineLimits::default(), 0.0, 0.0, 1.0);
         Work::new(&demand, server_cpu_s, None, cores)
+    }
+
+    #[test]
+    fn a_server_that_mostly_waits_needs_more_for_the_same() {
+        let limits = MachineLimits { cores: Some(2), ..MachineLimits::default() };
+        let cores = Cores::new(&limits, 0.0, 0.0, 1.0);
+        assert_eq!((cores.awake(0.0), cores.awake(cores.allowed / 2.0)), (0.8, 0.9));
+        assert_eq!((cores.awake(cores.allowed), cores.awake(2.0)), (1.0, 1.0));
+        assert_eq!(Cores::new(&MachineLimits::default(), 0.0, 0.0, 1.0).awake(0.1), 1.0);
     }
 
     #[track_caller]
