@@ -10,7 +10,7 @@ pub(super) const SYSTEM_CORES_MOST: f64 = 0.5;
 
 /// The share of its processor time that a server on this machine needs less where the cores are full than where it hardly computes. Fitted on runs
 /// of a two-core machine.
-pub(super) const WAKING_SHARE: f64 = 0.2;
+pub(super) const WAKING_SHARE: f64 = 0.15;
 
 /// Where a run was slower than its waits explain, so much fewer cores, relative, go with so long a wait that nothing shows, as a share of a
 /// partition's time. Which of the two it is does not show: the first matters where cores are in demand, the second where they are not.

@@ -349,7 +349,7 @@ mod tests {
     fn a_server_that_mostly_waits_needs_more_for_the_same() {
         let limits = MachineLimits { cores: Some(2), ..MachineLimits::default() };
         let cores = Cores::new(&limits, 0.0, 0.0, 1.0);
-        assert_eq!((cores.awake(0.0), cores.awake(cores.allowed / 2.0)), (0.8, 0.9));
+        assert_eq!((cores.awake(0.0), cores.awake(cores.allowed / 2.0)), (0.85, 0.925));
         assert_eq!((cores.awake(cores.allowed), cores.awake(2.0)), (1.0, 1.0));
         assert_eq!(Cores::new(&MachineLimits::default(), 0.0, 0.0, 1.0).awake(0.1), 1.0);
     }
