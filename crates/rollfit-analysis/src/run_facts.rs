@@ -296,7 +296,10 @@ fn scenario(
     };
     let free = measured.iter().enumerate().filter(|level| quota_cores.is_none() && is_free(level));
     let free: Vec<Measured> = free.map(|(_, level)| *level).collect();
-    let variants = variants(&work, &free, usual(record), disk_s(record, demand, observed));
+    let variants = |work: &Work| variants(work, &free, usual(record), disk_s(record, demand, observed));
+    // Whether the server will need less is not certain.
+    let as_measured = (work.store_cpu_s < store_cpu_s).then_some(Work { store_cpu_s, ..work });
+    let variants = variants(&work).into_iter().chain(as_measured.iter().flat_map(variants)).collect();
     let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {
         uncertainty: scatter.clamp(UNCERTAINTY_LEAST, UNCERTAINTY_MOST),

@@ -78,12 +78,18 @@ fn log_disk() -> Advice {
     plain("Put pg_wal on a disk that syncs faster", SERVER, AppliesWhen::StoreRestart)
 }
 
+/// A server makes and syncs each new file of its log while all that write wait; of those that it may keep it uses old ones again.
 fn log_size() -> Advice {
+    let sizes = "ALTER SYSTEM SET max_wal_size = '16GB'; ALTER SYSTEM SET min_wal_size = '16GB'";
     Advice {
-        statement: Some("ALTER SYSTEM SET max_wal_size = '16GB'; SELECT pg_reload_conf()".to_owned()),
-        roll_back: "`ALTER SYSTEM RESET max_wal_size`".to_owned(),
-        risk: "the log takes more of its disk, and recovery after a crash takes longer".to_owned(),
-        ..plain("Make checkpoints less frequent", SERVER, AppliesWhen::AtOnce)
+        statement: Some(format!("{sizes}; SELECT pg_reload_conf()")),
+        roll_back: "`ALTER SYSTEM RESET max_wal_size; ALTER SYSTEM RESET min_wal_size`".to_owned(),
+        risk: "the log keeps as much of its disk, and recovery after a crash takes longer".to_owned(),
+        ..plain(
+            "Make checkpoints less frequent, and keep the files of the log for use again",
+            SERVER,
+            AppliesWhen::AtOnce,
+        )
     }
 }
 
