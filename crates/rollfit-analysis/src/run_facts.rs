@@ -296,10 +296,7 @@ fn scenario(
     };
     let free = measured.iter().enumerate().filter(|level| quota_cores.is_none() && is_free(level));
     let free: Vec<Measured> = free.map(|(_, level)| *level).collect();
-    let variants = |work: &Work| variants(work, &free, usual(record), disk_s(record, demand, observed));
-    // Whether the server will need less is not certain.
-    let as_measured = (work.store_cpu_s < store_cpu_s).then_some(Work { store_cpu_s, ..work });
-    let variants = variants(&work).into_iter().chain(as_measured.iter().flat_map(variants)).collect();
+    let variants = variants(&work, store_cpu_s, &free, usual(record), disk_s(record, demand, observed));
     let scatter = levels.iter().map(ConcurrencyLevel::uncertainty).fold(f64::INFINITY, f64::min);
     Scenario {
         uncertainty: scatter.clamp(UNCERTAINTY_LEAST, UNCERTAINTY_MOST),
@@ -328,12 +325,21 @@ fn used_up_quota(record: &Record, observed: &Observed) -> Option<f64> {
     record.header.machine.cores_allowed.filter(|_| observed.quota_reached.is_some_and(|share| share > 0.5))
 }
 
-/// What the work may be like, by what no limit throttled, or where all was throttled, by what was waited for.
-fn variants(work: &Work, free: &[Measured], usual: Queue, disk_s: Option<f64>) -> Vec<Work> {
-    if !free.is_empty() {
-        return fitted(work, free, usual);
-    }
-    as_met(work, usual, disk_s)
+/// What the work may be like, by what no limit throttled, or where all was throttled, by what was waited for. Whether the server will need less
+/// than it did, `store_cpu_s`, is not certain.
+fn variants(
+    work: &Work,
+    store_cpu_s: f64,
+    free: &[Measured],
+    usual: Queue,
+    disk_s: Option<f64>,
+) -> Vec<Work> {
+    let fit = |work: &Work| match free {
+        [] => as_met(work, usual, disk_s),
+        free => fitted(work, free, usual),
+    };
+    let as_measured = (work.store_cpu_s < store_cpu_s).then_some(Work { store_cpu_s, ..*work });
+    fit(work).into_iter().chain(as_measured.iter().flat_map(fit)).collect()
 }
 
 /// For how long a partition keeps the disk of a store in files busy. Files are had one at a time; what a server's disk does is not waited for
