@@ -4,6 +4,7 @@ import datetime
 import itertools
 import os
 import random
+import signal
 import subprocess
 import sysconfig
 from collections.abc import Callable, Iterable
@@ -12,6 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
+
+# In the background of a script and under nohup these are ignored, and would be by all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 CONFIG = """\
 [store]
