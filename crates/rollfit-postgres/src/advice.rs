@@ -78,7 +78,7 @@ fn log_disk() -> Advice {
     plain("Put pg_wal on a disk that syncs faster", SERVER, AppliesWhen::StoreRestart)
 }
 
-/// A server makes and syncs each new file of its log while all that write wait; of those that it may keep it uses old ones again.
+/// A server creates and syncs each new file of its log while all that write wait; files that it may keep are reused.
 fn log_size() -> Advice {
     let sizes = "ALTER SYSTEM SET max_wal_size = '16GB'; ALTER SYSTEM SET min_wal_size = '16GB'";
     Advice {

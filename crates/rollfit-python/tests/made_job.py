@@ -88,9 +88,13 @@ def long_job(directory):
     return slow_job(directory, months=LONG)
 
 
-# The partitions of a long job; without its limit, a run of it is short.
+# The partitions of a long job.
 LONG = 40
-UNLIMITED = {"env": os.environ | {"ROLLFIT_RUN__STORE_WRITE_MB_PER_S_MAX": "1000"}}
+
+
+def unlimited():
+    """Options of `command` for a slow job without its limit, with the environment as it is for the test."""
+    return {"env": os.environ | {"ROLLFIT_RUN__STORE_WRITE_MB_PER_S_MAX": "1000"}}
 
 
 def heavy_job(directory):

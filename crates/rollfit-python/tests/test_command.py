@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from made_job import LONG, SCRIPT, UNLIMITED, Running, command, long_job, make_job, parts, slow_job, wait_until
+from made_job import LONG, SCRIPT, Running, command, long_job, make_job, parts, slow_job, unlimited, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +94,7 @@ def test_a_second_signal_rolls_back(tmp_path):
     running.wait_for("rolling back uncommitted work")
     assert running.end() == 130
     assert len(parts(job)) < LONG and "Traceback" not in running.seen
-    assert command("run", cwd=job, **UNLIMITED).returncode == 0 and len(parts(job)) == LONG
+    assert command("run", cwd=job, **unlimited()).returncode == 0 and len(parts(job)) == LONG
 
 
 def waiting(tmp_path, **options):

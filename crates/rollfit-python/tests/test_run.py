@@ -16,7 +16,7 @@ import warnings
 
 import pytest
 from made_job import (
-    LONG, UNLIMITED, Running, command, long_job, make_job, parts, signal_when_writing, slow_job, wait_until,
+    LONG, Running, command, long_job, make_job, parts, signal_when_writing, slow_job, unlimited, wait_until,
 )
 
 import rollfit
@@ -283,7 +283,7 @@ def test_nothing_is_set_for_the_process(job):
 @pytest.mark.parametrize("signals", [1, 2])
 def test_ctrl_c_leaves_no_half_partition_and_the_next_run_completes_the_job(tmp_path, signals):
     undisturbed = long_job(tmp_path / "undisturbed")
-    assert command("run", "--quiet", cwd=undisturbed, **UNLIMITED).returncode == 0
+    assert command("run", "--quiet", cwd=undisturbed, **unlimited()).returncode == 0
     job = long_job(tmp_path / "job")
     running = Running([sys.executable, "-c", STOPPED, "{}"], cwd=job)
     running.wait_for_second(job)
@@ -299,7 +299,7 @@ def test_ctrl_c_leaves_no_half_partition_and_the_next_run_completes_the_job(tmp_
     whole = parts(undisturbed)
     left = parts(job)
     assert len(left) == report["written"] and left.items() <= whole.items(), "whole partitions and nothing else"
-    assert command("run", "--quiet", cwd=job, **UNLIMITED).returncode == 0
+    assert command("run", "--quiet", cwd=job, **unlimited()).returncode == 0
     assert parts(job) == whole
 
 
